@@ -1,0 +1,15 @@
+"""What can go wrong in a build through its user's doing. Each message says what, the value, what was expected and what to do."""
+
+from __future__ import annotations
+
+
+class BuildError(Exception):
+    """A build that cannot go on; the message is one clear line."""
+
+
+class RecipeError(BuildError):
+    """The recipe, or a file it names, is not what it should be."""
+
+
+class DataError(BuildError):
+    """The data cannot be had, or is not what it should be."""

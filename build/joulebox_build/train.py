@@ -1,0 +1,77 @@
+"""One training loop, for teacher and student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from joulebox_build.dataset import Split
+from joulebox_build.model import logits, reduced_precision
+from joulebox_build.progress import Progress
+from joulebox_build.recipe import Training
+
+Batch = Callable[[int, Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]]
+"""From epoch number and sample numbers `[n]` to images uint8 `[n, C, H, W]` and the loss as a function of logits."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    loss: float
+    validation_accuracy: float
+
+
+def fit(
+    network: nn.Module,
+    batch: Batch,
+    samples: int,
+    validation: Split,
+    normalize: Callable[[Tensor], Tensor],
+    training: Training,
+    *,
+    seed: int,
+    progress: Progress,
+) -> list[Epoch]:
+    """Trains the network in place; the same seed on the same machine gives the same weights."""
+    torch.use_deterministic_algorithms(True)
+    torch.set_flush_denormal(True)
+    order = torch.Generator().manual_seed(seed)
+    steps = -(-samples // training.batch)
+    optimizer = _sgd(network, training)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, training.learning_rate, epochs=training.epochs, steps_per_epoch=steps, pct_start=0.2
+    )
+    history: list[Epoch] = []
+    for epoch in range(training.epochs):
+        network.train()
+        losses: list[float] = []
+        for index in torch.randperm(samples, generator=order).split(training.batch):
+            images, loss_of = batch(epoch, index)
+            with reduced_precision():
+                outputs = network(normalize(images))
+            loss = loss_of(outputs.float())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            progress.advance(1 / steps)
+        accuracy = float((logits(network, validation.images, normalize).argmax(1) == validation.labels).mean())
+        history.append(Epoch(float(np.mean(losses)), accuracy))
+        progress.say(f"loss {history[-1].loss:.3f}, validation {accuracy:.2%}")
+    return history
+
+
+def _sgd(network: nn.Module, training: Training) -> torch.optim.SGD:
+    """Weight decay on weights alone: on biases and norms it only hurts (He et al. 2018, arXiv:1812.01187)."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, training.learning_rate, momentum=0.9, nesterov=True)
+
+
+def as_json(history: list[Epoch]) -> list[dict[str, float]]:
+    return [asdict(epoch) for epoch in history]

@@ -1,0 +1,164 @@
+"""The manifest of a model package: `manifest.json`, schema version 1."""
+
+from __future__ import annotations
+
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]*(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*$")]
+"""Below the package: no part starts with a dot (so no `..`), and there is no leading slash."""
+Positive = Annotated[int, Gt(0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the manifest: immutable, and no key that this schema version does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TensorSpec(Section):
+    """One input or output; -1 in a shape is a free dimension, the first one the batch."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    datatype: Datatype
+    shape: list[Annotated[int, Ge(-1)]]
+
+
+class ImagePreprocess(Section):
+    """An image file becomes float32 `[1, channels, height, width]`: `(pixel / 255 - mean) / std`, per channel."""
+
+    kind: Literal["image"] = "image"
+    height: Positive
+    width: Positive
+    channels: Literal[1, 3]
+    mean: list[Finite]
+    std: list[Annotated[Finite, Gt(0)]]
+
+    @model_validator(mode="after")
+    def _one_per_channel(self) -> ImagePreprocess:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise ValueError(f"preprocess.{name} has {len(values)} values; expected one per channel ({self.channels})")
+        return self
+
+    def affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`scale, offset`, float32 `[channels]` each, so that the tensor is `pixel * scale + offset`."""
+        std, mean = np.asarray(self.std), np.asarray(self.mean)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+class ClassifyPostprocess(Section):
+    """Logits become probabilities by softmax at a temperature; the best `top` are answered."""
+
+    kind: Literal["classify"] = "classify"
+    temperature: Annotated[Finite, Gt(0)] = 1.0
+    top: Positive = 3
+
+
+class Variant(Section):
+    """One runnable form of the model, what it requires of a host, and how near the reference it has to stay."""
+
+    name: Name
+    file: RelativePath
+    engine: Literal["onnxruntime"]
+    provider: Literal["CPUExecutionProvider"]
+    engine_version_min: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
+    precision: Literal["fp32", "int8"]
+    golden_tolerance: Annotated[Finite, Gt(0)]
+    """Largest absolute difference from the golden outputs that is let through."""
+
+
+class Golden(Section):
+    """`golden.npz`: arrays `input.NAME` and `output.NAME`, `samples` along the first dimension."""
+
+    file: RelativePath
+    samples: Positive
+
+
+class GateResult(Section):
+    """One limit of the gate, and the figure it was held against."""
+
+    limit: str
+    expected: str
+    actual: Finite
+    passed: bool
+
+
+class Lineage(Section):
+    """What made the package. `inputs` is the digest of `made_of`."""
+
+    inputs: Digest
+    made_of: dict[str, Any]
+
+
+class FileEntry(Section):
+    sha256: Digest
+    size: Annotated[int, Ge(0)]
+
+
+class Manifest(Section):
+    """A model package's table of contents.
+
+    `version` is the digest of what the model is and answers; `evidence` (reports, which hold timings) lies outside it.
+    `checksum` covers everything, so that no byte can change unseen.
+    """
+
+    schema_version: Literal[1]
+    name: Name
+    version: Version
+    inputs: Annotated[list[TensorSpec], Field(min_length=1)]
+    outputs: Annotated[list[TensorSpec], Field(min_length=1)]
+    preprocess: ImagePreprocess | None
+    postprocess: ClassifyPostprocess | None
+    labels: list[str]
+    variants: Annotated[list[Variant], Field(min_length=1)]
+    golden: Golden
+    gate: list[GateResult]
+    lineage: Lineage
+    files: dict[RelativePath, FileEntry]
+    evidence: dict[RelativePath, FileEntry]
+    checksum: Digest
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        named = [variant.file for variant in self.variants] + [self.golden.file]
+        unlisted = [file for file in named if file not in self.files]
+        if unlisted:
+            raise ValueError(f"{unlisted[0]} is used but not listed under files")
+        twice = set(self.files) & set(self.evidence)
+        if twice:
+            raise ValueError(f"{min(twice)} is listed under files and evidence")
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) != len(names):
+            raise ValueError(f"variants have the same name: {', '.join(sorted(names))}")
+        if self.preprocess is not None:
+            self._check_image_input(self.preprocess)
+        if self.postprocess is not None:
+            self._check_classes()
+        return self
+
+    def _check_image_input(self, preprocess: ImagePreprocess) -> None:
+        expected = [-1, preprocess.channels, preprocess.height, preprocess.width]
+        if len(self.inputs) != 1 or self.inputs[0].datatype != "FP32" or self.inputs[0].shape != expected:
+            raise ValueError(f"preprocess makes one FP32 input {expected}; the inputs are {self.inputs}")
+
+    def _check_classes(self) -> None:
+        expected = [-1, len(self.labels)]
+        if len(self.outputs) != 1 or self.outputs[0].datatype != "FP32" or self.outputs[0].shape != expected:
+            raise ValueError(f"{len(self.labels)} labels need one FP32 output {expected}; the outputs are {self.outputs}")
+
+
