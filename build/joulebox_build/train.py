@@ -14,6 +14,8 @@ from joulebox_build.model import logits, reduced_precision
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
 
+GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
+
 Batch = Callable[[int, Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]]
 """From epoch number and sample numbers `[n]` to images uint8 `[n, C, H, W]` and the loss as a function of logits."""
 
@@ -55,6 +57,7 @@ def fit(
             loss = loss_of(outputs.float())
             optimizer.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM_MAX)
             optimizer.step()
             schedule.step()
             losses.append(loss.item())

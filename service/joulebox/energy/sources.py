@@ -1,0 +1,33 @@
+"""The host's energy sources: measured where that is possible, else estimated, else none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from joulebox.energy import estimate, rapl
+from joulebox.energy.reader import Meter, Unavailable
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found, and for each reader that found nothing, why."""
+
+    meters: tuple[Meter, ...]
+    unavailable: tuple[Unavailable, ...]
+
+
+def open_sources(environment: Mapping[str, str]) -> Sources:
+    """Probes `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing there measures.
+
+    Raises:
+        ValueError: a setting is not what it should be.
+    """
+    found = rapl.probe(Path(environment.get("JOULEBOX_SYSFS") or "/sys"))
+    if not isinstance(found, Unavailable):
+        return Sources(tuple(found), ())
+    estimated = estimate.probe(environment.get("JOULEBOX_CPU_WATTS"))
+    if isinstance(estimated, Unavailable):
+        return Sources((), (found, estimated))
+    return Sources(tuple(estimated), (found,))
