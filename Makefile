@@ -1,0 +1,104 @@
+# `make help` says what there is. Everything runs in .venv, which `make install` makes with pip.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DATA := /usr/share/datasets/fashion-mnist
+RECIPE := models/fashion/recipe.yaml
+PACKAGE := models/fashion/package
+
+export BENTOML_DO_NOT_TRACK := True
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first that runs, is new enough and can make a virtual environment (a version manager's shim may exist and fail).
+define FIND_PYTHON
+for python in $(PYTHON) python3.11 python3 python3.12 python3.13 /usr/bin/python3; do \
+  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; exit 0; fi; \
+done; \
+echo 'Joulebox builds with Python 3.11 or later, with venv: none was found. On Debian: apt-get install python3 python3-venv.' >&2; \
+echo 'Elsewhere name one: make install PYTHON=/path/to/python3.11' >&2; exit 1
+endef
+
+# As root, or through sudo; quiet unless it fails.
+define APT_INSTALL
+if ! command -v apt-get >/dev/null; then echo 'this system has no apt-get' >&2; exit 1; fi; \
+sudo=; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
+$$sudo apt-get update -qq >/dev/null || true; \
+DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends
+endef
+
+.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with both packages, tests and linters (a re-run does nothing)
+
+$(INSTALLED): service/pyproject.toml build/pyproject.toml requirements-dev.txt constraints.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	  python="$$($(FIND_PYTHON))"; echo "making .venv with $$($$python --version)"; $$python -m venv .venv; \
+	fi
+	@echo "installing (the first time: about 1 GB, a few minutes)"
+	@$(BIN)/pip install --quiet -c constraints.txt -e './service[cpu]' -e ./build -r requirements-dev.txt
+	@touch $@
+
+data: ## get Fashion-MNIST (Debian's package), unless $JOULEBOX_DATA or the package is there
+	@if [ -n "$${JOULEBOX_DATA:-}" ] || [ -f $(DATA)/train-images-idx3-ubyte.gz ]; then exit 0; fi; \
+	echo 'installing dataset-fashion-mnist'; \
+	if ! ( $(APT_INSTALL) dataset-fashion-mnist >/dev/null ); then \
+	  echo 'Fashion-MNIST could not be installed: set JOULEBOX_DATA to a folder with its four gz files' >&2; exit 1; \
+	fi
+
+demo: install data ## build a small model, pack it, serve it, ask it, show what it cost
+	@$(BIN)/python deploy/demo.py
+
+test: lint data ## lint and the fast tests
+	$(BIN)/pytest -m 'not slow'
+
+test-all: test wheel ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
+	$(BIN)/pytest -m slow
+	@$(MAKE) test-py310
+
+test-py310: ## the device's tests under Python 3.10, where there is one that runs
+	@if ! python3.10 -c 'import venv, ensurepip' 2>/dev/null; then echo 'no python3.10 that runs here: skipped'; exit 0; fi; \
+	work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
+	python3.10 -m venv "$$work/venv"; cp -r service "$$work/service"; \
+	"$$work/venv/bin/pip" install --quiet -c constraints-py310.txt "$$work/service[cpu]" pytest hypothesis httpx; \
+	"$$work/venv/bin/pytest" -m 'not slow' tests/service tests/package
+
+lint: install ## ruff, pyright, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: install ## let ruff format and sort
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+serve: install ## serve the shipped model on 127.0.0.1:3000
+	$(BIN)/joulebox serve $(PACKAGE)
+
+teacher: install data ## train the teacher of the shipped model anew (most of an hour on two cores)
+	$(BIN)/joulebox teacher $(RECIPE)
+
+package: install data ## build the shipped model package anew, under its full gate
+	$(BIN)/joulebox build $(RECIPE) --profile full --out $(PACKAGE)
+
+wheel: install ## build joulebox's wheel and its exact requirements into wheels/, which `bentoml build` puts into the bento
+	@$(BIN)/python -m joulebox_build.wheel wheels
+
+bento: wheel ## build the bento of the shipped model
+	$(BIN)/bentoml build
+
+bench: install data ## serving benchmarks, side by side
+	$(BIN)/python bench/serving.py
+
+clean: ## remove .venv and everything made
+	rm -rf .venv .cache wheels dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf service/build build/build service/*.egg-info build/*.egg-info
+	find service build tests models deploy bench -name __pycache__ -type d -prune -exec rm -rf {} +
