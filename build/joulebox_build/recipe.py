@@ -96,7 +96,7 @@ class Recipe(Section):
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
-    folder: Annotated[Path, Field(exclude=True)]
+    file: Annotated[Path, Field(exclude=True)]  # where it was read from
 
     @model_validator(mode="after")
     def _files_exist(self) -> Recipe:
@@ -104,6 +104,10 @@ class Recipe(Section):
             if not (self.folder / path).is_file():
                 raise ValueError(f"{key}: {self.folder / path} does not exist")
         return self
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
 
     def path(self, relative: Path) -> Path:
         """A file that the recipe names, beside the recipe."""
@@ -129,10 +133,10 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}; expected a mapping of keys")
-    if "folder" in content:
-        raise RecipeError(f"{path}: folder: unknown key")
+    if "file" in content:
+        raise RecipeError(f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(Recipe))}")
     try:
-        return Recipe.model_validate({**content, "folder": path.parent.resolve()})
+        return Recipe.model_validate({**content, "file": path.resolve()})
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(_explain(error))}") from error
 
@@ -161,4 +165,8 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
         annotation = Profile if model is Recipe and part not in Recipe.model_fields else model.model_fields[str(part)].annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
-    return sorted(set(model.model_fields) - {"folder"})
+    return _keys(model)
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    return sorted(set(model.model_fields) - {"file"})

@@ -60,15 +60,25 @@ def save_weights(network: nn.Module, path: Path) -> None:
     replace_atomically(path, lambda temporary: save_file(state, temporary))
 
 
+def weights_path(recipe: Recipe) -> Path:
+    """Where the weights are.
+
+    Raises:
+        RecipeError: they are not there.
+    """
+    path = recipe.path(recipe.teacher.weights)
+    if not path.is_file():
+        raise RecipeError(f"teacher.weights: {path} does not exist; `joulebox teacher {recipe.folder}/recipe.yaml` trains them")
+    return path
+
+
 def load_teacher(recipe: Recipe, folder: ModelFolder) -> nn.Module:
     """The teacher with the recipe's weights, in float32.
 
     Raises:
         RecipeError: the weights are missing or do not fit the network.
     """
-    path = recipe.path(recipe.teacher.weights)
-    if not path.is_file():
-        raise RecipeError(f"teacher.weights: {path} does not exist; `joulebox teacher {recipe.folder}/recipe.yaml` trains them")
+    path = weights_path(recipe)
     network = seeded(folder.teacher, recipe.seed)
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(path).items()})

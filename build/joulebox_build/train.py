@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from joulebox_build.dataset import Split
+from joulebox_build.files import replace_atomically
 from joulebox_build.model import logits, reduced_precision
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
@@ -18,6 +22,14 @@ GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwis
 
 Batch = Callable[[int, Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]]
 """From epoch number and sample numbers `[n]` to images uint8 `[n, C, H, W]` and the loss as a function of logits."""
+
+
+class Stateful(Protocol):
+    """What a checkpoint holds: the network, its optimizer and the schedule."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,14 @@ def fit(
     *,
     seed: int,
     progress: Progress,
+    checkpoint: Path | None = None,
 ) -> list[Epoch]:
-    """Trains the network in place; the same seed on the same machine gives the same weights."""
+    """Trains the network in place; the same seed on the same machine gives the same weights.
+
+    Args:
+        checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end,
+            as long as `batch` depends on epoch and sample numbers alone.
+    """
     torch.use_deterministic_algorithms(True)
     torch.set_flush_denormal(True)
     order = torch.Generator().manual_seed(seed)
@@ -47,7 +65,11 @@ def fit(
         optimizer, training.learning_rate, epochs=training.epochs, steps_per_epoch=steps, pct_start=0.2
     )
     history: list[Epoch] = []
-    for epoch in range(training.epochs):
+    parts: list[Stateful] = [network, optimizer, schedule]
+    if checkpoint is not None:
+        history = _resume(checkpoint, parts, order)
+        progress.advance(len(history))
+    for epoch in range(len(history), training.epochs):
         network.train()
         losses: list[float] = []
         for index in torch.randperm(samples, generator=order).split(training.batch):
@@ -65,7 +87,26 @@ def fit(
         accuracy = float((logits(network, validation.images, normalize).argmax(1) == validation.labels).mean())
         history.append(Epoch(float(np.mean(losses)), accuracy))
         progress.say(f"loss {history[-1].loss:.3f}, validation {accuracy:.2%}")
+        if checkpoint is not None:
+            _keep(checkpoint, parts, order, history)
     return history
+
+
+def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:
+    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": as_json(history)}
+    replace_atomically(path, lambda temporary: torch.save(state, temporary))
+
+
+def _resume(path: Path, parts: list[Stateful], order: torch.Generator) -> list[Epoch]:
+    """Takes up what was kept; where that is nothing, or damaged, training starts from the beginning."""
+    try:
+        state = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return []
+    for part, kept in zip(parts, state["parts"], strict=True):
+        part.load_state_dict(kept)
+    order.set_state(state["order"])
+    return [Epoch(**epoch) for epoch in state["history"]]
 
 
 def _sgd(network: nn.Module, training: Training) -> torch.optim.SGD:

@@ -1,0 +1,68 @@
+"""Accuracy against size, as a picture: for the report as inline SVG, for pages elsewhere as PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from joulebox_build.files import replace_atomically
+
+INK = "#010203"  # stands for the page's own text colour in SVG
+COLOURS = ("#7f7f7f", "#1f77b4", "#2ca02c", "#d62728")
+MARGIN = 0.12  # of the accuracies' range, above and below
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model: its size as a file and its test accuracy as a fraction."""
+
+    name: str
+    bytes: int
+    accuracy: float
+
+
+def svg(points: Sequence[Point]) -> str:
+    """An `<svg>` element without background, its text and axes in the colour of the text around it."""
+    content = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "joulebox"}):
+        _draw(points, INK).savefig(content, format="svg", transparent=True, metadata={"Date": None})
+    text = content.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def write_png(points: Sequence[Point], path: Path) -> None:
+    """The picture on white, written whole or not at all."""
+    figure = _draw(points, "#222222")
+    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=160, facecolor="white"))
+
+
+def _draw(points: Sequence[Point], ink: str) -> Figure:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", xlabel="size of the file, kB", ylabel="test accuracy, %")
+    for point, colour in zip(points, COLOURS, strict=False):
+        kilobytes, percent = point.bytes / 1000, 100 * point.accuracy
+        axes.plot(kilobytes, percent, "o", markersize=9, color=colour)
+        axes.annotate(
+            f"{point.name}\n{percent:.2f} %, {kilobytes:,.0f} kB",
+            (kilobytes, percent),
+            xytext=(0, 10),
+            textcoords="offset points",
+            ha="center",
+            color=ink,
+            fontsize=9,
+        )
+    axes.margins(x=0.15, y=MARGIN)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the labels
+    axes.grid(alpha=0.25)
+    axes.tick_params(which="both", colors=ink)
+    axes.xaxis.label.set_color(ink)
+    axes.yaxis.label.set_color(ink)
+    for spine in axes.spines.values():
+        spine.set_color(ink)
+    return figure

@@ -1,0 +1,120 @@
+"""The report: what was found out about the model, as JSON for scripts and as one self-contained page for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.table import Table
+
+from joulebox.package.manifest import GateResult
+from joulebox_build.evaluate import Cost, Quality
+from joulebox_build.picture import Point, svg
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One model's row of the report."""
+
+    name: str
+    parameters: int
+    bytes: int  # of its ONNX file
+    temperature: float  # of the softmax, fitted on validation data
+    quality: Quality
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of the evidence."""
+
+    name: str
+    profile: str
+    labels: tuple[str, ...]
+    models: Sequence[Figures]
+    gate: list[GateResult]
+    samples: Mapping[str, int]  # split to number
+    duplicates: Mapping[str, int]  # `train/test` to how many of the second have an identical image in the first
+    baseline: Mapping[str, Any]  # how its solver ended
+    training: Sequence[Mapping[str, float]]  # loss and validation accuracy, an epoch each
+    machine: Mapping[str, Any]
+    made_of: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        return all(result.passed for result in self.gate)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "profile": self.profile,
+            "passed": self.passed,
+            "labels": list(self.labels),
+            "models": [asdict(figures) for figures in self.models],
+            "gate": [result.model_dump() for result in self.gate],
+            "samples": dict(self.samples),
+            "duplicates": dict(self.duplicates),
+            "baseline": dict(self.baseline),
+            "training": [dict(epoch) for epoch in self.training],
+            "machine": dict(self.machine),
+            "made_of": dict(self.made_of),
+        }
+
+    def points(self) -> list[Point]:
+        return [Point(figures.name, figures.bytes, figures.quality.accuracy) for figures in self.models]
+
+    def files(self) -> dict[str, bytes]:
+        """`report.json` and `report.html`."""
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return {"report.json": text.encode(), "report.html": self._html().encode()}
+
+    def _html(self) -> str:
+        environment = Environment(
+            loader=PackageLoader("joulebox_build", "."),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["energy"] = energy
+        lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
+        return environment.get_template("report.html.jinja").render(
+            report=self, picture=svg(self.points()), curve=_curve(self.training), lineage=lineage
+        )
+
+    def table(self) -> Table:
+        """The figures for a terminal."""
+        shown = Table("model", title=f"{self.name}, profile {self.profile}", title_justify="left")
+        for column in ("parameters", "bytes", "accuracy", "latency", "energy per inference"):
+            shown.add_column(column, justify="right")
+        for figures in self.models:
+            shown.add_row(
+                figures.name,
+                f"{figures.parameters:,}",
+                f"{figures.bytes:,}",
+                f"{figures.quality.accuracy:.2%}",
+                f"{1000 * figures.cost.latency_median_s:.3f} ms",
+                energy(figures.cost),
+            )
+        return shown
+
+
+def energy(cost: Cost) -> str:
+    """Joules with their source, in words; unknown is said, never 0."""
+    if cost.joules_per_inference is None:
+        return "unknown"
+    return f"{1000 * cost.joules_per_inference:.3g} mJ, {cost.energy_source}"
+
+
+def _curve(training: Sequence[Mapping[str, float]], *, width: int = 640, height: int = 160) -> str:
+    """Validation accuracy over the epochs, as the points of an SVG polyline."""
+    values = [epoch["validation_accuracy"] for epoch in training]
+    low, high = min(values), max(values)
+    across, up = width / max(1, len(values) - 1), height / ((high - low) or 1)
+    return " ".join(f"{n * across:.1f},{height - (value - low) * up:.1f}" for n, value in enumerate(values))

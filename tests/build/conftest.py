@@ -1,0 +1,119 @@
+"""A tiny model folder: stripes of three orientations, which a convolution tells apart and a linear model does not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from joulebox_build.model import load_folder
+from joulebox_build.progress import Silent
+from joulebox_build.recipe import load_recipe
+from joulebox_build.teacher import save_weights, train_teacher
+
+MODEL = '''
+from torch import nn
+
+def net(width):
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(width, 3),
+    )
+
+def teacher():
+    return net(16)
+
+def student():
+    return net(8)
+'''
+
+DATA = '''
+import numpy as np
+from joulebox_build.dataset import Dataset, Split, stratified_holdout
+
+TEST_SEED = 1
+
+def stripes(count, seed):
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = random.integers(0, 90, (count, 1, 12, 12)).astype(np.uint8)
+    for image, label in zip(images, labels):
+        row, column = random.integers(0, 7, 2)
+        for step in range(5):
+            image[0, row + (label != 0) * step, column + (label != 1) * step] = 255
+    return Split(images, labels.astype(np.int64))
+
+def load():
+    train, validation = stratified_holdout(stripes(900, 0), 150, seed=0)
+    return Dataset(("across", "down", "diagonal"), train, validation, stripes(300, TEST_SEED))
+
+def augment(images, generator):
+    import torch
+    shift = int(torch.randint(0, 3, (1,), generator=generator))
+    return images.roll(shift, 3)
+'''
+
+RECIPE: dict[str, Any] = {
+    "schema_version": 1,
+    "name": "stripes",
+    "seed": 3,
+    "model": "model.py",
+    "data": "data.py",
+    "preprocess": {"kind": "image", "height": 12, "width": 12, "channels": 1, "mean": [0.2], "std": [0.25]},
+    "teacher": {"weights": "teacher.safetensors", "training": {"epochs": 5, "batch": 50, "learning_rate": 0.2}},
+    "golden": {"samples": 8},
+    "profiles": {
+        "quick": {
+            "distill": {"epochs": 4, "batch": 50, "learning_rate": 0.2, "views": 2},
+            "quantize": {"samples": 100},
+            "baseline": {"iterations": 20},
+            "gate": {
+                "accuracy_min": 0.7,
+                "teacher_drop_max": 0.3,
+                "quantization_drop_max": 0.1,
+                "bytes_max": 20000,
+                "parameters_max": 2000,
+            },
+        }
+    },
+}
+
+Edit = Callable[[dict[str, Any]], None]
+
+
+def write_recipe(folder: Path, edit: Edit = lambda _: None) -> Path:
+    """The tiny recipe, edited, in a folder that has its other files."""
+    recipe = yaml.safe_load(yaml.safe_dump(RECIPE))
+    edit(recipe)
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stripes")
+    (folder / "model.py").write_text(MODEL, "utf-8")
+    (folder / "data.py").write_text(DATA, "utf-8")
+    recipe = load_recipe(write_recipe(folder))
+    code = load_folder(recipe)
+    save_weights(train_teacher(recipe, code, code.load(), Silent()).network, recipe.path(recipe.teacher.weights))
+    return folder
+
+
+@pytest.fixture
+def folder(trained_folder: Path, tmp_path: Path) -> Path:
+    """The tiny model folder, this test's own: recipe.yaml, model.py, data.py, teacher.safetensors."""
+    return Path(shutil.copytree(trained_folder, tmp_path / "model"))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This test's own stage cache, for subprocesses too."""
+    monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
