@@ -23,6 +23,11 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def render(manifest: dict[str, Any]) -> bytes:
+    """The bytes of `manifest.json`: the only ones that are accepted for this content."""
+    return json.dumps(manifest, indent=1, allow_nan=False).encode() + b"\n"
+
+
 def version(manifest: dict[str, Any]) -> str:
     """Of all that decides what the model is and answers: two packages of one version answer alike."""
     return sha256(canonical({key: manifest[key] for key in manifest.keys() - IDENTITY_EXCLUDES}))[:VERSION_DIGITS]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
 
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
@@ -52,7 +52,9 @@ class ImagePreprocess(Section):
     def _one_per_channel(self) -> ImagePreprocess:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
-                raise ValueError(f"preprocess.{name} has {len(values)} values; expected one per channel ({self.channels})")
+                raise ValueError(
+                    f"preprocess.{name} has {len(values)} values; expected one per channel ({self.channels})"
+                )
         return self
 
     def affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -139,6 +141,8 @@ class Manifest(Section):
         unlisted = [file for file in named if file not in self.files]
         if unlisted:
             raise ValueError(f"{unlisted[0]} is used but not listed under files")
+        if MANIFEST in self.files or MANIFEST in self.evidence:
+            raise ValueError(f"{MANIFEST} lists itself; its own checksum covers it")
         twice = set(self.files) & set(self.evidence)
         if twice:
             raise ValueError(f"{min(twice)} is listed under files and evidence")
@@ -159,6 +163,6 @@ class Manifest(Section):
     def _check_classes(self) -> None:
         expected = [-1, len(self.labels)]
         if len(self.outputs) != 1 or self.outputs[0].datatype != "FP32" or self.outputs[0].shape != expected:
-            raise ValueError(f"{len(self.labels)} labels need one FP32 output {expected}; the outputs are {self.outputs}")
-
-
+            raise ValueError(
+                f"{len(self.labels)} labels need one FP32 output {expected}; the outputs are {self.outputs}"
+            )
