@@ -10,16 +10,18 @@ import time
 from joulebox.energy.reader import Device, Probe, Unavailable
 
 READER = "estimate"
-ASSUMED_WATTS_PER_CORE = 3.0  # what one more busy logical core adds: 2 to 5 W on laptops and servers, about 1 W on small boards
+ASSUMED_WATTS_PER_CORE = (
+    3.0  # what one more busy logical core adds: 2 to 5 W on laptops and servers, about 1 W on small boards
+)
 OFF = "off"
 
 
 class EstimateMeter:
     """Counts the CPU time of this process, all threads, at a fixed power."""
 
-    def __init__(self, watts_per_core: float, origin: str) -> None:
+    def __init__(self, watts_per_core: float, origin: str, threads: int) -> None:
         note = f"{origin} {watts_per_core:g} W per busy core x this process's CPU seconds"
-        self.device = Device("cpu", READER, "estimated", note)
+        self.device = Device("cpu", READER, "estimated", note, busy_watts=watts_per_core * threads)
         self._watts_per_core = watts_per_core
         self._start_s = time.process_time()
 
@@ -27,8 +29,11 @@ class EstimateMeter:
         return (time.process_time() - self._start_s) * self._watts_per_core
 
 
-def probe(setting: str | None) -> Probe:
+def probe(setting: str | None, threads: int) -> Probe:
     """The estimate as `JOULEBOX_CPU_WATTS` sets it: watts per busy core, `off`, or an assumed figure where it is unset.
+
+    Args:
+        threads: how many cores a busy model keeps busy.
 
     Raises:
         ValueError: the setting is neither a positive number nor `off`.
@@ -36,11 +41,11 @@ def probe(setting: str | None) -> Probe:
     if setting == OFF:
         return Unavailable(READER, "switched off by JOULEBOX_CPU_WATTS=off")
     if not setting:
-        return [EstimateMeter(ASSUMED_WATTS_PER_CORE, "assumed")]
+        return [EstimateMeter(ASSUMED_WATTS_PER_CORE, "assumed", threads)]
     try:
         watts = float(setting)
     except ValueError:
         watts = 0.0
     if not 0 < watts < 1000:
         raise ValueError(f"JOULEBOX_CPU_WATTS={setting!r}: expected watts per busy core, such as 4.5, or `off`")
-    return [EstimateMeter(watts, "configured")]
+    return [EstimateMeter(watts, "configured", threads)]

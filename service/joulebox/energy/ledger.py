@@ -3,7 +3,8 @@
 One ledger a device. For each interval between two readings, what the device used is
 
 - *unattributed*, where no model was busy, else
-- shared out by busy time, idle power included as long as it is not known.
+- shared out by busy time, idle power included as long as it is not known; where the reader knows by construction what
+  a busy model uses, as an estimate does, a model gets no more than that and the rest is unattributed.
 
 The sum over models and unattributed is always what the device used.
 """
@@ -55,6 +56,8 @@ class Settlement:
 class Ledger:
     """One device's account book."""
 
+    busy_watts: float | None = None
+    """See `Device.busy_watts`."""
     total_joules: float = 0.0
     unattributed_joules: float = 0.0
     watts: float | None = None
@@ -76,11 +79,9 @@ class Ledger:
         self.accounts = {key: self.accounts.get(key, Account()) for key in work}
         self.total_joules += delta_joules
         self.watts = delta_joules / delta_s if delta_s > 0 else None
-        total_busy = sum(busy.values())
-        if total_busy <= 0:
-            self.unattributed_joules += delta_joules
-            return {}
-        settled = {key: Settlement(delta_joules * busy[key] / total_busy, items[key]) for key in work if busy[key] > 0}
+        shares = self._shares(delta_joules, busy)
+        self.unattributed_joules += delta_joules - sum(shares.values())
+        settled = {key: Settlement(joules, items[key]) for key, joules in shares.items()}
         for key, part in settled.items():
             account = self.accounts[key]
             account.joules += part.joules
@@ -88,10 +89,19 @@ class Ledger:
             account.items += part.items
         return settled
 
+    def _shares(self, joules: float, busy: Mapping[Key, float]) -> dict[Key, float]:
+        total_busy = sum(busy.values())
+        most = float("inf") if self.busy_watts is None else self.busy_watts
+        return {key: min(joules * part / total_busy, most * part) for key, part in busy.items() if part > 0}
+
+    def skip(self, work: Mapping[Key, Work]) -> None:
+        """Leaves out an interval whose energy is unknown: what was done in it is not booked."""
+        self._seen = dict(work)
+
     def provisional(self, key: Key, busy_s: float) -> float | None:
-        """What so much busy time would cost by the figures settled so far; None before there are any."""
+        """What so much busy time would cost, by the figures settled so far; None where there are none yet."""
         account = self.accounts.get(key)
-        watts = account.watts if account else None
+        watts = (account.watts if account else None) or self.busy_watts
         return None if watts is None else watts * busy_s
 
     def _last(self, key: Key) -> Work:

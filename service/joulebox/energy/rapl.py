@@ -43,7 +43,9 @@ def probe(sysfs: Path) -> Probe:
     root = sysfs / "class/powercap"
     zones = sorted(zone for zone in root.glob("intel-rapl:*") if zone.name.count(":") == 1)
     if not zones:
-        return Unavailable(READER, f"{root} has no intel-rapl zone: no such counter, a virtual machine, or masked in a container")
+        return Unavailable(
+            READER, f"{root} has no intel-rapl zone: no such counter, a virtual machine, or masked in a container"
+        )
     meters: list[Meter] = []
     reason = "no package domain"
     for zone in zones:

@@ -22,6 +22,8 @@ class Device:
     source: Source
     note: str
     """Where the figure comes from, in words: a path, or the assumption behind an estimate."""
+    busy_watts: float | None = None
+    """What a busy model uses, where the reader knows it by construction: no more is attributed to one."""
 
 
 class Meter(Protocol):

@@ -18,8 +18,11 @@ class Sources:
     unavailable: tuple[Unavailable, ...]
 
 
-def open_sources(environment: Mapping[str, str]) -> Sources:
+def open_sources(environment: Mapping[str, str], *, threads: int = 1) -> Sources:
     """Probes `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing there measures.
+
+    Args:
+        threads: how many cores a busy model keeps busy, for the estimate.
 
     Raises:
         ValueError: a setting is not what it should be.
@@ -27,7 +30,7 @@ def open_sources(environment: Mapping[str, str]) -> Sources:
     found = rapl.probe(Path(environment.get("JOULEBOX_SYSFS") or "/sys"))
     if not isinstance(found, Unavailable):
         return Sources(tuple(found), ())
-    estimated = estimate.probe(environment.get("JOULEBOX_CPU_WATTS"))
+    estimated = estimate.probe(environment.get("JOULEBOX_CPU_WATTS"), max(1, threads))
     if isinstance(estimated, Unavailable):
         return Sources((), (found, estimated))
     return Sources(tuple(estimated), (found,))

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def write_package(
 
 
 @contextmanager
-def _only_writer(out: Path) -> Iterator[None]:
+def _only_writer(out: Path) -> Generator[None]:
     """Holds the lock on `out` (the kernel drops it with the process), and clears what others left."""
     handle = os.open(out, os.O_RDONLY)
     try:

@@ -1,0 +1,1 @@
+"""HTTP: the Open Inference Protocol, the native API, and the BentoML service that carries them."""

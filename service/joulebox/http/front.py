@@ -1,0 +1,190 @@
+"""The outer application: it answers the inference paths itself and hands BentoML's own paths on to BentoML.
+
+A request for inference so never passes through BentoML's layers (metrics, tracing, access log), which cost ten times
+what the inference of a small model does. Anything else is refused here, since BentoML would make a metric series of
+each path that it is asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from joulebox.http.energy import ledger_state
+from joulebox.http.exchange import (
+    JSON,
+    App,
+    ClientGone,
+    Message,
+    Receive,
+    Reply,
+    Request,
+    Scope,
+    Send,
+    error_reply,
+    json_reply,
+)
+from joulebox.http.oip import Oip
+from joulebox.http.predict import predict
+from joulebox.metrics import Metrics
+from joulebox.runtime.errors import NotFound, ServeError
+from joulebox.runtime.model import Model
+from joulebox.runtime.repository import Repository
+from joulebox.runtime.sampler import Sampler
+from joulebox.runtime.settings import Settings
+
+log = logging.getLogger("joulebox.http")
+
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+STATIC = ("favicon-dark-32x32.png", "favicon-light-32x32.png", "index.css", "marked.min.js")
+SWAGGER = ("swagger-initializer.js", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "swagger-ui.css")
+BENTOML_PATHS = {"/", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json"} | {
+    f"/static_content/{name}" for name in STATIC + SWAGGER
+}
+
+Handler = Callable[[Request], Awaitable[Reply]]
+
+
+class Front:
+    """Owns `/v2`, `/predict`, `/models`, `/energy` and `/metrics`."""
+
+    def __init__(
+        self, inner: App, settings: Settings, repository: Repository, sampler: Sampler, metrics: Metrics
+    ) -> None:
+        self._inner = inner
+        self._settings = settings
+        self._repository = repository
+        self._sampler = sampler
+        self._metrics = metrics
+        self._oip = Oip(repository, sampler, expose_energy=settings.expose_energy)
+        self._background: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] not in BENTOML_PATHS:
+            await self._answer(Request(scope, receive, self._settings.body_bytes_max), send)
+        else:
+            await self._inner(scope, receive, send)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model takes traffic."""
+        return self._repository.ready
+
+    async def predict_json(self, content: dict[str, Any]) -> Any:
+        """What `POST /predict` answers to this JSON, for callers in this process."""
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": orjson.dumps(content)}
+
+        scope = {"method": "POST", "path": "/predict", "headers": [(b"content-type", JSON)]}
+        reply = await self._reply(Request(scope, receive, self._settings.body_bytes_max))
+        return orjson.loads(reply.body)
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        try:
+            reply = await self._reply(request)
+        except ServeError as error:
+            reply = error_reply(error)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path[:200])
+            reply = json_reply({"error": "the server failed to answer; its log says why"}, 500)
+        await reply.send(send)
+
+    async def _reply(self, request: Request) -> Reply:
+        first, *rest = request.path[1:].split("/")
+        match first, rest:
+            case "v2", [*_]:
+                return (
+                    await self._infer(request, self._oip, "oip")
+                    if request.path.endswith("/infer")
+                    else await self._oip(request)
+                )
+            case "predict", []:
+                return await self._infer(request, self._predict, "native")
+            case "models", [_, "predict"]:
+                return await self._infer(request, self._predict, "native")
+            case "energy", []:
+                return self._energy(request)
+            case "metrics", []:
+                return Reply(200, self._metrics.render(), TEXT)
+            case _:
+                raise NotFound(f"there is nothing at {request.path[:80]}; / shows what there is")
+
+    async def _predict(self, request: Request) -> Reply:
+        if request.method != "POST":
+            raise _NotAllowed(f"{request.method} {request.path[:80]}: expected POST with an image")
+        model = self._model(request)
+        return json_reply(await predict(request, model, self._sampler, expose_energy=self._settings.expose_energy))
+
+    async def _infer(self, request: Request, handler: Handler, protocol: str) -> Reply:
+        """Answers a request to a model, and counts it for that model, errors included."""
+        started_s = time.perf_counter()
+        model = self._model(request)
+        code = 500
+        model.enter_request()
+        try:
+            reply = await handler(request)
+            code = reply.status
+            return reply
+        except ServeError as error:
+            code = error.status
+            raise
+        except ClientGone:
+            code = 499  # as nginx has it
+            raise
+        finally:
+            model.leave_request()
+            model.observe_request(protocol, code, time.perf_counter() - started_s)
+
+    def _model(self, request: Request) -> Model:
+        parts = request.path.split("/")
+        if parts[1] == "predict":
+            return self._repository.only()
+        name = parts[2] if parts[1] == "models" else parts[3] if len(parts) > 3 else ""
+        return self._repository.get(name)
+
+    def _energy(self, request: Request) -> Reply:
+        if not (request.local or self._settings.expose_energy):
+            raise _Forbidden(
+                "/energy answers on this machine only, unless the server runs with JOULEBOX_EXPOSE_ENERGY=1"
+            )
+        return json_reply(ledger_state(self._sampler))
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._stop()
+            return message
+
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._background = [
+                    asyncio.create_task(work) for work in (self._repository.load(), self._sampler.run())
+                ]
+            await send(message)
+
+        await self._inner(scope, watched_receive, watched_send)
+
+    async def _stop(self) -> None:
+        await self._repository.drain()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+
+class _NotAllowed(ServeError):
+    status = 405
+
+
+class _Forbidden(ServeError):
+    status = 403
