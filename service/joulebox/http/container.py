@@ -10,4 +10,5 @@ IMAGE = Image(
     base_image=f"docker.io/library/python:{sys.version_info.major}.{sys.version_info.minor}-slim",
     distro="none",  # with a named one BentoML installs a compiler, which is half of a 1.1 GB image
     lock_python_packages=False,
-).build_include("wheels")
+    build_include_paths=["wheels"],
+)
