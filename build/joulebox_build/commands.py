@@ -13,14 +13,16 @@ from rich.console import Console
 from joulebox.package import Package
 from joulebox_build import gate, pipeline
 from joulebox_build.errors import GateError
-from joulebox_build.model import load_folder
+from joulebox_build.model import load_data, load_folder
 from joulebox_build.progress import bar
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
 from joulebox_build.teacher import save_weights, train_teacher, write_card
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, such as models/fashion/recipe.yaml.", metavar="RECIPE")]
-Out = Annotated[Path, typer.Option("--out", help="Where the package goes: DIR/VERSION, with DIR/current pointing to it.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Where the package goes: DIR/VERSION, with DIR/current pointing to it.")
+]
 ProfileName = Annotated[str, typer.Option("--profile", help="Which of the recipe's profiles to build.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of tables.")]
 
@@ -29,7 +31,7 @@ def teacher(recipe_path: RecipePath) -> None:
     """Train the recipe's teacher and keep its weights, with a card saying how they were made."""
     recipe = load_recipe(recipe_path)
     folder = load_folder(recipe)
-    data = folder.load()
+    data = load_data(folder, recipe)
     with bar("teacher", recipe.teacher.training.epochs) as progress:
         trained = train_teacher(recipe, folder, data, progress)
     save_weights(trained.network, recipe.path(recipe.teacher.weights))
@@ -50,7 +52,8 @@ def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_
 
 def _say(made: Artifact) -> None:
     how = "cached" if made.cached else f"made in {made.seconds:.1f} s"
-    Console(stderr=True, highlight=False).print(f"{made.stage}: {how}")
+    named = f"{made.stage} ({made.of})" if made.of else made.stage
+    Console(stderr=True, highlight=False).print(f"{named}: {how}")
 
 
 def _show(built: pipeline.Built, package: Package | None, stages: Stages, *, as_json: bool) -> None:
@@ -74,7 +77,13 @@ def _as_json(built: pipeline.Built, package: Package | None, stages: Stages) -> 
         "gate": [result.model_dump() for result in built.report.gate],
         "models": [asdict(figures) for figures in built.report.models],
         "stages": [
-            {"stage": made.stage, "key": made.key, "cached": made.cached, "seconds": round(made.seconds, 3)}
+            {
+                "stage": made.stage,
+                "of": made.of,
+                "key": made.key,
+                "cached": made.cached,
+                "seconds": round(made.seconds, 3),
+            }
             for made in stages.log
         ],
     }

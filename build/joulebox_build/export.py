@@ -1,12 +1,15 @@
 """From a trained torch network to one ONNX file."""
 
+# torch annotates only part of itself.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import nn
@@ -42,14 +45,16 @@ def export(network: nn.Module, shape: Sequence[int]) -> bytes:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        raise RecipeError(f"model: the network cannot be exported to ONNX: {str(error).strip().splitlines()[0]}") from error
+        raise RecipeError(
+            f"model: the network cannot be exported to ONNX: {str(error).strip().splitlines()[0]}"
+        ) from error
     if program is None:
         raise RecipeError("model: the network cannot be exported to ONNX: the exporter gave nothing")
     return canonical_bytes(program.model_proto)
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Keeps the exporter's and the quantizer's chatter off the terminal; exceptions carry what matters."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from joulebox.package.manifest import GateResult
@@ -50,13 +51,17 @@ def _result(limit: str, expected: str, actual: float, passed: bool) -> GateResul
 
 def explain(results: list[GateResult]) -> str:
     """The limits that were missed, in one line."""
-    missed = [f"{result.limit} is {result.actual:g}, expected {result.expected}" for result in results if not result.passed]
+    missed = [
+        f"{result.limit} is {result.actual:g}, expected {result.expected}" for result in results if not result.passed
+    ]
     return f"the gate failed, so no package was written: {'; '.join(missed)}; improve the student or, if they are wrong, change the limits in the recipe"
 
 
 def table(results: list[GateResult]) -> Table:
     """The gate for a terminal."""
-    shown = Table("limit", "expected", "actual", "", title="gate", title_justify="left")
+    shown = Table(
+        "limit", "expected", "actual", "", title="gate", title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+    )
     for result in results:
         verdict = "[green]passed[/]" if result.passed else "[red]FAILED[/]"
         shown.add_row(result.limit, result.expected, f"{result.actual:.6g}", verdict)

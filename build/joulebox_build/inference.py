@@ -1,5 +1,8 @@
 """Running ONNX models on the build host as a device does: ONNX Runtime's CPU provider, images normalised the same way."""
 
+# ONNX Runtime annotates only part of itself.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import numpy as np

@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.dataset import Dataset, Split
-from joulebox_build.errors import DataError
 from joulebox_build.inference import normalized
-from joulebox_build.model import ModelFolder, load_folder
+from joulebox_build.model import ModelFolder, check_networks, load_data, load_folder
+from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Profile, Recipe
-from joulebox_build.stage import Artifact, Make, Stages, libraries, sources
+from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.teacher import weights_path
 
-STAGES = {  # stage to the module with its code
-    "teacher": "export",
-    "teacher-logits": "views",
-    "distill": "distill",
-    "export": "export",
-    "quantize": "quantize",
-    "baseline": "baseline",
-    "calibrate": "calibration",
-    "duplicates": "dataset",
-    "evaluate": "evaluate",
+STAGES = {  # stage to the modules with its code; those that they import count too
+    "teacher": ("export", "teacher"),
+    "teacher-logits": ("teacher", "views"),
+    "distill": ("distill", "train", "views"),
+    "export": ("export",),
+    "quantize": ("inference", "quantize"),
+    "baseline": ("baseline", "inference"),
+    "calibrate": ("calibration", "inference"),
+    "evaluate": ("quality",),
+    "measure": ("cost",),
+    "duplicates": ("dataset",),
 }
-IN_LINEAGE = ("teacher", "teacher-logits", "distill", "export", "quantize", "baseline", "calibrate", "evaluate")
+IN_LINEAGE = ("teacher", "teacher-logits", "distill", "export", "quantize", "baseline", "calibrate")
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ class Job:
     def normalized(self, split: Split) -> NDArray[np.float32]:
         return normalized(split.images, self.recipe.preprocess)
 
-    def run(self, stage: str, inputs: Mapping[str, Any], make: Make) -> Artifact:
+    def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
         described = {**inputs, "preprocess": self.recipe.preprocess.model_dump()}
-        return self.stages.run(stage, f"joulebox_build.{STAGES[stage]}", described, make)
+        return self.stages.run(stage, _sources(stage), described, make, of=of)
 
     def made_of(self) -> dict[str, Any]:
         """What decides the package's version, as far as it is known before anything runs."""
@@ -70,9 +71,13 @@ class Job:
             "profile": self.profile_name,
             "teacher": self.digests["teacher"],
             "data": {name: self.digests[name] for name in self.data.splits()},
-            "stages": {stage: sha256(canonical(sources(f"joulebox_build.{STAGES[stage]}"))) for stage in IN_LINEAGE},
+            "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
             "libraries": libraries(),
         }
+
+
+def _sources(stage: str) -> dict[str, str]:
+    return sources(*(f"joulebox_build.{module}" for module in STAGES[stage]))
 
 
 def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
@@ -83,14 +88,15 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
         DataError: the data cannot be had, or do not fit the recipe.
     """
     chosen = recipe.profile(profile)
-    files = {"recipe": recipe.file, "model": recipe.path(recipe.model), "data": recipe.path(recipe.data), "teacher": weights_path(recipe)}
+    files = {
+        "recipe": recipe.file,
+        "model": recipe.path(recipe.model),
+        "data": recipe.path(recipe.data),
+        "teacher": weights_path(recipe),
+    }
     folder = load_folder(recipe)
-    data = folder.load()
-    splits = data.splits()
-    shape = (recipe.preprocess.channels, recipe.preprocess.height, recipe.preprocess.width)
-    if data.train.images.shape[1:] != shape:
-        raise DataError(
-            f"data: {recipe.data} gives images of {list(data.train.images.shape[1:])}; preprocess says {list(shape)}: correct one of them"
-        )
+    data = load_data(folder, recipe)
+    check_networks(folder, recipe, len(data.labels))
     digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
-    return Job(recipe, profile, chosen, folder, data, {**digests, **{name: split.digest() for name, split in splits.items()}}, stages)
+    digests |= {name: split.digest() for name, split in data.splits().items()}
+    return Job(recipe, profile, chosen, folder, data, digests, stages)

@@ -1,5 +1,8 @@
 """A model folder's own code (`model.py`, `data.py`), loaded from where the recipe names it, and what to do with its networks."""
 
+# torch annotates only part of itself.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import importlib.util
@@ -17,7 +20,7 @@ from torch import Tensor, nn
 
 from joulebox.package.manifest import ImagePreprocess
 from joulebox_build.dataset import Dataset
-from joulebox_build.errors import RecipeError
+from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.recipe import Recipe
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -66,6 +69,44 @@ def _function(module: ModuleType, name: str) -> Any:
     return cast(Any, function)
 
 
+def load_data(folder: ModelFolder, recipe: Recipe) -> Dataset:
+    """The folder's data, of the shape that the recipe's preprocessing says.
+
+    Raises:
+        DataError: the data cannot be had, or do not fit the recipe.
+    """
+    data = cast(object, folder.load())
+    if not isinstance(data, Dataset):
+        raise DataError(f"data: load() of {recipe.data} returned {type(data).__name__}; expected a Dataset")
+    image = recipe.preprocess
+    found, expected = data.train.images.shape[1:], (image.channels, image.height, image.width)
+    if found != expected:
+        raise DataError(
+            f"data: {recipe.data} gives images of {list(found)}; preprocess says {list(expected)}: correct one of them"
+        )
+    return data
+
+
+def check_networks(folder: ModelFolder, recipe: Recipe, classes: int) -> None:
+    """Runs an empty input through teacher and student.
+
+    Raises:
+        RecipeError: one does not take the recipe's images, or does not give a logit for each class.
+    """
+    image = recipe.preprocess
+    example = torch.zeros(2, image.channels, image.height, image.width)
+    for name, build in (("teacher", folder.teacher), ("student", folder.student)):
+        try:
+            with torch.inference_mode():
+                found: object = build().eval()(example)
+        except Exception as error:  # whatever the folder's code raises
+            reason = str(error).strip().partition("\n")[0]
+            raise RecipeError(f"model: {name}() of {recipe.model} fails on {list(example.shape)}: {reason}") from error
+        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if shape != [2, classes]:
+            raise RecipeError(f"model: {name}() of {recipe.model} gives {shape}; expected logits [2, {classes}]")
+
+
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """A network with initial weights drawn from the seed, in the memory layout that CPUs convolve fastest."""
     torch.manual_seed(seed)
@@ -78,7 +119,7 @@ def parameters(network: nn.Module) -> int:
 
 def reduced_precision() -> torch.autocast:
     """bfloat16 where the CPU multiplies it in tiles (AMX: 7 times fp32's speed); without them it gains nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # pyright: ignore[reportPrivateUsage]
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # torch has no public way to ask
 
 
 def normalizer(preprocess: ImagePreprocess) -> Callable[[Tensor], Tensor]:

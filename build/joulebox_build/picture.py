@@ -1,5 +1,8 @@
 """Accuracy against size, as a picture: for the report as inline SVG, for pages elsewhere as PNG."""
 
+# matplotlib annotates only part of itself.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import io

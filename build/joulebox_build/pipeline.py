@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from joulebox.package import Package
 from joulebox_build import gate, steps
 from joulebox_build.errors import GateError
-from joulebox_build.evaluate import Cost, Quality
 from joulebox_build.job import Job, open_job
 from joulebox_build.model import parameters
+from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
 from joulebox_build.report import Figures, Report
-from joulebox_build.seal import golden_samples, seal
-from joulebox_build.stage import Artifact, Stages, machine
+from joulebox_build.seal import Content, golden_samples, seal
+from joulebox_build.stage import Artifact, Stages
+
+
+@dataclass(frozen=True)
+class Model:
+    """A finished model: its ONNX file, how many parameters were trained, the temperature of its softmax."""
+
+    name: str
+    file: Artifact
+    parameters: int
+    temperature: float
+
+    @property
+    def content(self) -> bytes:
+        return self.file.files[steps.MODEL]
 
 
 @dataclass(frozen=True)
 class Made:
-    """The models of a build, chosen and trained without the test data."""
+    """What a build makes of training and validation data alone."""
 
-    teacher: Artifact
-    student: Artifact
-    fp32: Artifact
-    int8: Artifact
-    baseline: Artifact
+    teacher: Model
+    fp32: Model
+    int8: Model
+    baseline: Model
+    training: list[dict[str, float]]  # an epoch each
+    baseline_fit: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,37 +55,49 @@ class Built:
 
 
 def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
-    """Makes, evaluates and judges the models; writes nothing but the cache."""
+    """Makes, evaluates and judges the models; writes nothing but the cache.
+
+    Raises:
+        BuildError: the recipe, its folder or the data are not what they should be.
+    """
     job = open_job(recipe, profile, stages)
     made = make(job)
     return Built(job, made, judge(job, made))
 
 
 def make(job: Job) -> Made:
-    """Every choice: on training and validation data alone."""
+    """Every choice, temperatures included."""
     teacher = steps.teacher(job)
     settings = job.profile.distill
     soft = [steps.logits(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
-    return Made(teacher, student, fp32, steps.int8(job, fp32), steps.baseline(job))
+    int8 = steps.int8(job, fp32)
+    baseline = steps.baseline(job)
+    fitted = baseline.json(steps.HISTORY)
+    size = parameters(job.folder.student())
+    return Made(
+        _model(job, "teacher", teacher, parameters(job.folder.teacher())),
+        _model(job, "student fp32", fp32, size),
+        _model(job, "student int8", int8, size),
+        _model(job, "baseline", baseline, fitted["parameters"]),
+        student.json(steps.HISTORY),
+        fitted,
+    )
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
-    student = parameters(job.folder.student())
-    fitted = made.baseline.json(steps.HISTORY)
-    teacher = _figures(job, "teacher", made.teacher, parameters(job.folder.teacher()))
-    fp32 = _figures(job, "student fp32", made.fp32, student)
-    int8 = _figures(job, "student int8", made.int8, student)
-    baseline = _figures(job, "baseline", made.baseline, fitted["parameters"])
+    teacher, fp32, int8, baseline = (
+        _figures(job, model) for model in (made.teacher, made.fp32, made.int8, made.baseline)
+    )
     candidate = gate.Candidate(
         teacher_accuracy=teacher.quality.accuracy,
         baseline_accuracy=baseline.quality.accuracy,
         fp32_accuracy=fp32.quality.accuracy,
         int8_accuracy=int8.quality.accuracy,
         int8_bytes=int8.bytes,
-        parameters=student,
+        parameters=int8.parameters,
     )
     return Report(
         name=job.recipe.name,
@@ -77,16 +106,16 @@ def judge(job: Job, made: Made) -> Report:
         models=(teacher, fp32, int8, baseline),
         gate=gate.check(job.profile.gate, candidate),
         samples={name: len(split) for name, split in job.data.splits().items()},
-        duplicates=steps.duplicates(job).json("duplicates.json"),
-        baseline=fitted,
-        training=made.student.json(steps.HISTORY),
+        duplicates=steps.duplicates(job),
+        baseline=made.baseline_fit,
+        training=made.training,
         machine=machine(),
         made_of=job.made_of(),
     )
 
 
 def pack(built: Built, out: Path) -> Package:
-    """Writes the package.
+    """Writes the package and makes it the current one of `out`.
 
     Raises:
         GateError: a limit is not met; nothing is written.
@@ -95,27 +124,23 @@ def pack(built: Built, out: Path) -> Package:
     if not report.passed:
         raise GateError(gate.explain(report.gate))
     validation = job.normalized(job.data.validation)
-    return seal(
-        out,
-        job.recipe,
-        job.data.labels,
-        {"fp32": made.fp32.files[steps.MODEL], "int8": made.int8.files[steps.MODEL]},
-        golden_samples(validation, job.recipe.golden.samples, seed=job.recipe.seed),
-        temperature=steps.temperature(job, made.int8),
+    content = Content(
+        labels=job.data.labels,
+        variants={"fp32": made.fp32.content, "int8": made.int8.content},
+        golden=golden_samples(validation, job.recipe.golden.samples, seed=job.recipe.seed),
+        temperature=made.int8.temperature,
         gate=report.gate,
         made_of=report.made_of,
         evidence=report.files(),
     )
+    return seal(out, job.recipe, content)
 
 
-def _figures(job: Job, name: str, model: Artifact, count: int) -> Figures:
-    temperature = steps.temperature(job, model)
-    found = steps.evaluation(job, model, temperature)
-    return Figures(
-        name,
-        count,
-        len(model.files[steps.MODEL]),
-        temperature,
-        Quality(**found.json("quality.json")),
-        Cost(**found.json("cost.json")),
-    )
+def _model(job: Job, name: str, file: Artifact, size: int) -> Model:
+    return Model(name, file, size, steps.temperature(job, name, file))
+
+
+def _figures(job: Job, model: Model) -> Figures:
+    quality = steps.quality(job, model.name, model.file, model.temperature)
+    cost = steps.cost(job, model.name, model.file)
+    return Figures(model.name, model.parameters, len(model.content), model.temperature, quality, cost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class _OnBar:
 
 
 @contextmanager
-def bar(title: str, total: float) -> Iterator[Progress]:
+def bar(title: str, total: float) -> Generator[Progress]:
     """A progress bar of `total` units (epochs, batches, …)."""
     console = Console(stderr=True)
     columns = (

@@ -128,13 +128,17 @@ def load_recipe(path: Path) -> Recipe:
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}; expected a recipe.yaml, such as models/fashion/recipe.yaml") from error
+        raise RecipeError(
+            f"{path}: {error.strerror}; expected a recipe.yaml, such as models/fashion/recipe.yaml"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}; expected a mapping of keys")
     if "file" in content:
-        raise RecipeError(f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(Recipe))}")
+        raise RecipeError(
+            f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(Recipe))}"
+        )
     try:
         return Recipe.model_validate({**content, "file": path.resolve()})
     except ValidationError as error:
@@ -146,7 +150,9 @@ def _explain(error: ValidationError) -> list[str]:
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc']))}")
+            lines.append(
+                f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc']))}"
+            )
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing; it has no default")
         elif problem["type"] == "value_error":
@@ -162,7 +168,9 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         if model is Recipe and part == "profiles":
             continue
-        annotation = Profile if model is Recipe and part not in Recipe.model_fields else model.model_fields[str(part)].annotation
+        annotation = (
+            Profile if model is Recipe and part not in Recipe.model_fields else model.model_fields[str(part)].annotation
+        )
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             model = annotation
     return _keys(model)

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from joulebox.package.manifest import GateResult
-from joulebox_build.evaluate import Cost, Quality
+from joulebox_build.cost import Cost
 from joulebox_build.picture import Point, svg
+from joulebox_build.quality import Quality
 
 SCHEMA_VERSION = 1
 
@@ -82,7 +84,7 @@ class Report:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters["energy"] = energy
+        environment.filters["joules"] = joules
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         return environment.get_template("report.html.jinja").render(
             report=self, picture=svg(self.points()), curve=_curve(self.training), lineage=lineage
@@ -90,8 +92,9 @@ class Report:
 
     def table(self) -> Table:
         """The figures for a terminal."""
-        shown = Table("model", title=f"{self.name}, profile {self.profile}", title_justify="left")
-        for column in ("parameters", "bytes", "accuracy", "latency", "energy per inference"):
+        title = f"{self.name}, profile {self.profile}"
+        shown = Table("model", title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        for column in ("parameters", "bytes", "accuracy", "latency", "joules", "source"):
             shown.add_column(column, justify="right")
         for figures in self.models:
             shown.add_row(
@@ -100,16 +103,18 @@ class Report:
                 f"{figures.bytes:,}",
                 f"{figures.quality.accuracy:.2%}",
                 f"{1000 * figures.cost.latency_median_s:.3f} ms",
-                energy(figures.cost),
+                joules(figures.cost),
+                figures.cost.energy_source,
             )
         return shown
 
 
-def energy(cost: Cost) -> str:
-    """Joules with their source, in words; unknown is said, never 0."""
+def joules(cost: Cost) -> str:
+    """Of one inference, in words; unknown is said, never 0."""
     if cost.joules_per_inference is None:
         return "unknown"
-    return f"{1000 * cost.joules_per_inference:.3g} mJ, {cost.energy_source}"
+    millijoules = 1000 * cost.joules_per_inference
+    return f"{millijoules:.3g} mJ" if millijoules >= 1 else f"{1000 * millijoules:.3g} µJ"
 
 
 def _curve(training: Sequence[Mapping[str, float]], *, width: int = 640, height: int = 160) -> str:

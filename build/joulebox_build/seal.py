@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from joulebox.package import Package, write_package
 from joulebox.package.digest import canonical, sha256
-from joulebox.package.manifest import ClassifyPostprocess, GateResult
+from joulebox.package.manifest import GateResult
 from joulebox_build.graph import INPUT, OUTPUT
 from joulebox_build.inference import PROVIDER, outputs
 from joulebox_build.recipe import Recipe
@@ -53,45 +54,47 @@ def tolerance(precision: str, reference: NDArray[np.float32], actual: NDArray[np
     return float(f"{allowed:.2g}")
 
 
-def seal(
-    out: Path,
-    recipe: Recipe,
-    labels: tuple[str, ...],
-    variants: Mapping[str, bytes],
-    golden: NDArray[np.float32],
-    *,
-    temperature: float,
-    gate: list[GateResult],
-    made_of: Mapping[str, Any],
-    evidence: Mapping[str, bytes],
-) -> Package:
-    """Writes the package and makes it the current one of `out`.
+@dataclass(frozen=True)
+class Content:
+    """What goes into a package.
 
-    Args:
-        variants: precision, `fp32` and `int8`, to ONNX file.
-        golden: inputs of validation data, normalised `[N, C, H, W]`; the fp32 model gives the reference outputs.
-        evidence: file name to content; figures of this machine belong here, as it lies outside the version.
+    `variants` are ONNX files by precision, `fp32` and `int8`. `golden` are inputs of validation data, normalised
+    `[N, C, H, W]`; the fp32 model gives their reference outputs. `evidence` is file name to content: figures of this
+    machine belong there, as it lies outside the version.
     """
-    reference = outputs(variants["fp32"], golden)
+
+    labels: tuple[str, ...]
+    variants: Mapping[str, bytes]
+    golden: NDArray[np.float32]
+    temperature: float
+    gate: list[GateResult]
+    made_of: Mapping[str, Any]
+    evidence: Mapping[str, bytes]
+
+
+def seal(out: Path, recipe: Recipe, content: Content) -> Package:
+    """Writes the package and makes it the current one of `out`."""
+    golden, labels = content.golden, list(content.labels)
+    reference = outputs(content.variants["fp32"], golden)
     fields = {
         "schema_version": 1,
         "name": recipe.name,
         "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *golden.shape[1:]]}],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(labels)]}],
         "preprocess": recipe.preprocess.model_dump(),
-        "postprocess": ClassifyPostprocess(temperature=temperature, top=min(3, len(labels))).model_dump(),
-        "labels": list(labels),
+        "postprocess": {"kind": "classify", "temperature": content.temperature, "top": min(3, len(labels))},
+        "labels": labels,
         "variants": [
-            _variant(precision, tolerance(precision, reference, outputs(variants[precision], golden)))
+            _variant(precision, tolerance(precision, reference, outputs(content.variants[precision], golden)))
             for precision in ("int8", "fp32")
         ],
         "golden": {"file": GOLDEN, "samples": len(golden)},
-        "gate": [result.model_dump() for result in gate],
-        "lineage": {"inputs": sha256(canonical(made_of)), "made_of": dict(made_of)},
+        "gate": [result.model_dump() for result in content.gate],
+        "lineage": {"inputs": sha256(canonical(content.made_of)), "made_of": dict(content.made_of)},
     }
-    files = {FILES[precision]: content for precision, content in variants.items()}
+    files = {FILES[precision]: model for precision, model in content.variants.items()}
     files[GOLDEN] = npz({f"input.{INPUT}": golden, f"output.{OUTPUT}": reference})
-    return write_package(out, fields, files, evidence)
+    return write_package(out, fields, files, content.evidence)
 
 
 def _variant(precision: str, golden_tolerance: float) -> dict[str, Any]:

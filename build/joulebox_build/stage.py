@@ -7,33 +7,26 @@ the same one at once. The least recently used entries go when a size limit is pa
 
 from __future__ import annotations
 
-import ast
 import fcntl
-import functools
-import importlib.util
 import json
 import os
-import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-import torch
 
 from joulebox.package.digest import canonical, sha256
+from joulebox_build.provenance import libraries, machine
 
-LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn")
 SIZE_MAX = 2 * 2**30  # bytes
 LEFTOVER_AGE_S = 24 * 3600.0  # what a killed build left aside is removed after that
 INDEX = "stage.json"
-HARMLESS = frozenset({"joulebox_build.progress", "joulebox_build.errors"})  # cannot change what a stage makes
 
 Make = Callable[[Path], Mapping[str, bytes]]
 """From a scratch folder, which outlives a killed build, to the files of the artifact."""
@@ -44,6 +37,7 @@ class Artifact:
     """What a stage made: file name to content."""
 
     stage: str
+    of: str  # what the stage was run on, for people; empty where there is only one
     key: str
     files: Mapping[str, bytes]
     cached: bool
@@ -68,18 +62,21 @@ class Stages:
         self._say = say
         self.log: list[Artifact] = []
 
-    def run(self, stage: str, module: str, inputs: Mapping[str, Any], make: Make) -> Artifact:
+    def run(
+        self, stage: str, code: Mapping[str, str], inputs: Mapping[str, Any], make: Make, *, of: str = ""
+    ) -> Artifact:
         """The stage's artifact, from the cache or made now.
 
         Args:
-            module: where the stage's code is; its source and those of all it imports of ours are part of the key.
+            code: the digests of its sources.
             inputs: what else decides the result, as JSON: parameters, and digests of data and earlier artifacts.
             make: makes it.
+            of: see `Artifact`.
         """
         described = {
             "stage": stage,
             "inputs": inputs,
-            "sources": sources(module),
+            "sources": code,
             "libraries": libraries(),
             "machine": machine(),
         }
@@ -94,15 +91,15 @@ class Stages:
                 scratch.mkdir(parents=True, exist_ok=True)
                 files = make(scratch)
                 _place(entry, files, described)
-                shutil.rmtree(scratch)
+                shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room
         self._shrink()
-        artifact = Artifact(stage, key, files, cached, time.monotonic() - started)
+        artifact = Artifact(stage, of, key, files, cached, time.monotonic() - started)
         self.log.append(artifact)
         self._say(artifact)
         return artifact
 
     @contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
+    def _locked(self, key: str) -> Generator[None]:
         """One of 256 locks, so that their number is bounded; two stages that share one just wait for each other."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / f".lock-{key[:2]}").open("w") as lock:
@@ -137,74 +134,13 @@ def default_folder() -> Path:
     return Path(named) if named else platformdirs.user_cache_path("joulebox") / "build"
 
 
-@functools.cache
-def libraries() -> dict[str, str]:
-    """The versions of what computes."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
-
-
-@functools.cache
-def machine() -> dict[str, Any]:
-    """What floating-point results depend on beside the code: the processor, and how many threads share the sums."""
-    return {
-        "architecture": platform.machine(),
-        "processor": _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    flags = [line for line in lines if line.startswith(("flags", "Features"))]
-    return f"{named[0] if named else platform.processor()} {sha256(''.join(flags[:1]).encode())[:8]}"
-
-
-@functools.cache
-def sources(module: str) -> dict[str, str]:
-    """SHA-256 of the module's file, and of each of our modules that it imports, near or far."""
-    found: dict[str, str] = {}
-    ahead = [module]
-    while ahead:
-        name = ahead.pop()
-        path = _origin(name)
-        if name in found or name in HARMLESS or path is None:
-            continue
-        content = path.read_bytes()
-        found[name] = sha256(content)
-        ahead += _imports(content)
-    return dict(sorted(found.items()))
-
-
-def _imports(content: bytes) -> list[str]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(content)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.partition(".")[0] in ("joulebox", "joulebox_build")]
-
-
-def _origin(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:  # the name is a class or function in a module
-        return None
-    return Path(spec.origin) if spec and spec.origin else None
-
-
 def _read(entry: Path) -> dict[str, bytes] | None:
     """The entry's files, or None where there is none or it was damaged."""
     try:
         listed = json.loads((entry / INDEX).read_text("utf-8"))["files"]
         files = {name: (entry / name).read_bytes() for name in listed}
         os.utime(entry)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         _remove(entry)
         return None
     if any(sha256(content) != listed[name] for name, content in files.items()):
@@ -229,13 +165,11 @@ def _place(entry: Path, files: Mapping[str, bytes], described: Mapping[str, Any]
 
 def _remove(entry: Path) -> None:
     """Renamed first, so that nobody reads half of it."""
-    aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".making-")) if entry.exists() else None
-    if aside is None:
+    if not entry.exists():
         return
-    try:
+    aside = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".making-"))
+    with suppress(FileNotFoundError):  # another build was quicker
         entry.rename(aside / entry.name)
-    except FileNotFoundError:  # another build was quicker
-        pass
     shutil.rmtree(aside, ignore_errors=True)
 
 

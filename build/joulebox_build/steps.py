@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from io import BytesIO
@@ -15,17 +16,18 @@ from numpy.typing import NDArray
 
 from joulebox_build.baseline import fit_logistic_regression, to_onnx
 from joulebox_build.calibration import fit_temperature
-from joulebox_build.distill import View, distill
-from joulebox_build.evaluate import evaluate, measure
+from joulebox_build.cost import Cost, measure
+from joulebox_build.distill import View, distillation
 from joulebox_build.export import export
 from joulebox_build.inference import outputs
 from joulebox_build.job import Job
 from joulebox_build.model import normalizer, seeded
 from joulebox_build.progress import bar
+from joulebox_build.quality import Quality, evaluate
 from joulebox_build.quantize import quantize
 from joulebox_build.stage import Artifact
 from joulebox_build.teacher import load_teacher
-from joulebox_build.train import as_json
+from joulebox_build.train import Lesson, as_json, fit
 from joulebox_build.views import teacher_logits, view
 
 MODEL = "model.onnx"
@@ -33,6 +35,9 @@ LOGITS = "logits.npy"
 WEIGHTS = "student.safetensors"
 HISTORY = "history.json"
 CHECKPOINT = "checkpoint.pt"
+TEMPERATURE = "temperature.json"
+DUPLICATES = "duplicates.json"
+FIGURES = "figures.json"
 
 
 def teacher(job: Job) -> Artifact:
@@ -56,7 +61,7 @@ def logits(job: Job, taught_by: Artifact, number: int) -> Artifact:
             network, normalize = load_teacher(job.recipe, job.folder), normalizer(job.recipe.preprocess)
             return {LOGITS: _npy(teacher_logits(network, _view(job, number), normalize, progress))}
 
-    return job.run("teacher-logits", inputs, make)
+    return job.run("teacher-logits", inputs, make, of=f"view {number + 1}")
 
 
 def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
@@ -74,18 +79,15 @@ def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
     def make(scratch: Path) -> dict[str, bytes]:
         network = seeded(job.folder.student, job.recipe.seed)
         views = [View(_view(job, number), np.load(BytesIO(made.files[LOGITS]))) for number, made in enumerate(soft)]
+        lesson = Lesson(
+            len(job.train),
+            distillation(views, job.train.labels, settings),
+            job.data.validation,
+            normalizer(job.recipe.preprocess),
+            job.recipe.seed,
+        )
         with bar("student", settings.epochs) as progress:
-            history = distill(
-                network,
-                views,
-                job.train.labels,
-                job.data.validation,
-                normalizer(job.recipe.preprocess),
-                settings,
-                seed=job.recipe.seed,
-                progress=progress,
-                checkpoint=scratch / CHECKPOINT,
-            )
+            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {WEIGHTS: safetensors.torch.save(weights), HISTORY: _json(as_json(history))}
 
@@ -124,35 +126,42 @@ def baseline(job: Job) -> Artifact:
     return job.run("baseline", {"data": samples.digest(), "settings": settings.model_dump()}, make)
 
 
-def temperature(job: Job, model: Artifact) -> float:
+def temperature(job: Job, name: str, model: Artifact) -> float:
     """The softmax temperature that fits the model's confidence to validation data."""
     validation = job.data.validation
     inputs = {"model": model.digest, "data": job.digests["validation"]}
-    name = "temperature.json"
 
     def make(_: Path) -> dict[str, bytes]:
         found = fit_temperature(outputs(model.files[MODEL], job.normalized(validation)), validation.labels)
-        return {name: _json(found)}
+        return {TEMPERATURE: _json(found)}
 
-    return job.run("calibrate", inputs, make).json(name)
+    return job.run("calibrate", inputs, make, of=name).json(TEMPERATURE)
 
 
-def duplicates(job: Job) -> Artifact:
+def duplicates(job: Job) -> dict[str, int]:
     """How many images two splits share."""
     inputs = {name: job.digests[name] for name in job.data.splits()}
-    return job.run("duplicates", inputs, lambda _: {"duplicates.json": _json(job.data.duplicates())})
+    return job.run("duplicates", inputs, lambda _: {DUPLICATES: _json(job.data.duplicates())}).json(DUPLICATES)
 
 
-def evaluation(job: Job, model: Artifact, confidence: float) -> Artifact:
-    """Quality on the test data, and cost on this machine."""
+def quality(job: Job, name: str, model: Artifact, confidence: float) -> Quality:
+    """On the test data, which nothing else reads but the count of duplicates."""
     test = job.data.test
+    inputs = {"model": model.digest, "data": job.digests["test"], "temperature": confidence}
 
     def make(_: Path) -> dict[str, bytes]:
-        images, content = job.normalized(test), model.files[MODEL]
-        quality = evaluate(content, images, test.labels, temperature=confidence)
-        return {"quality.json": _json(asdict(quality)), "cost.json": _json(asdict(measure(content, images[:1])))}
+        found = evaluate(model.files[MODEL], job.normalized(test), test.labels, temperature=confidence)
+        return {FIGURES: _json(asdict(found))}
 
-    return job.run("evaluate", {"model": model.digest, "data": job.digests["test"], "temperature": confidence}, make)
+    return Quality(**job.run("evaluate", inputs, make, of=name).json(FIGURES))
+
+
+def cost(job: Job, name: str, model: Artifact) -> Cost:
+    """On this machine; kept like all else, so that a second build shows what the first one measured."""
+    sample = job.normalized(job.data.validation.first(1))
+    inputs = {"model": model.digest, "watts": os.environ.get("JOULEBOX_CPU_WATTS", "")}
+    made = job.run("measure", inputs, lambda _: {FIGURES: _json(asdict(measure(model.files[MODEL], sample)))}, of=name)
+    return Cost(**made.json(FIGURES))
 
 
 def _view(job: Job, number: int) -> NDArray[np.uint8]:

@@ -1,9 +1,13 @@
 """The teacher: training one with a recipe's settings, keeping its weights in half precision, and loading it."""
 
+# torch, or safetensors, annotates only part of itself.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from joulebox_build.files import replace_atomically
 from joulebox_build.model import ModelFolder, logits, normalizer, parameters, seeded
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Recipe
-from joulebox_build.train import Epoch, fit
+from joulebox_build.train import Epoch, Lesson, fit
 
 
 @dataclass(frozen=True)
@@ -33,21 +37,13 @@ def train_teacher(recipe: Recipe, folder: ModelFolder, data: Dataset, progress: 
     images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
     views = torch.Generator().manual_seed(recipe.seed)
 
-    def batch(epoch: int, index: Tensor):
+    def batch(_: int, index: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return folder.augment(images[index], views), lambda outputs: nn.functional.cross_entropy(outputs, labels[index])
 
     network = seeded(folder.teacher, recipe.seed)
+    lesson = Lesson(len(data.train), batch, data.validation, normalizer(recipe.preprocess), recipe.seed)
     started = time.monotonic()
-    history = fit(
-        network,
-        batch,
-        len(data.train),
-        data.validation,
-        normalizer(recipe.preprocess),
-        recipe.teacher.training,
-        seed=recipe.seed,
-        progress=progress,
-    )
+    history = fit(network, lesson, recipe.teacher.training, progress)
     return Trained(network, history, time.monotonic() - started)
 
 
@@ -68,7 +64,9 @@ def weights_path(recipe: Recipe) -> Path:
     """
     path = recipe.path(recipe.teacher.weights)
     if not path.is_file():
-        raise RecipeError(f"teacher.weights: {path} does not exist; `joulebox teacher {recipe.folder}/recipe.yaml` trains them")
+        raise RecipeError(
+            f"teacher.weights: {path} does not exist; `joulebox teacher {recipe.folder}/recipe.yaml` trains them"
+        )
     return path
 
 
@@ -83,7 +81,9 @@ def load_teacher(recipe: Recipe, folder: ModelFolder) -> nn.Module:
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, RuntimeError) as error:
-        raise RecipeError(f"teacher.weights: {path} does not fit teacher() of {recipe.model}: {str(error).splitlines()[0]}") from error
+        raise RecipeError(
+            f"teacher.weights: {path} does not fit teacher() of {recipe.model}: {str(error).splitlines()[0]}"
+        ) from error
     return network
 
 
@@ -109,14 +109,19 @@ def write_card(recipe: Recipe, data: Dataset, trained: Trained, folder: ModelFol
         f"| parameters | {parameters(saved):,} |",
         f"| file | `{weights.name}`, {weights.stat().st_size:,} bytes |",
         f"| training samples | {len(data.train):,}, augmented per image by `{recipe.data}` |",
-        f"| schedule | {training.epochs} epochs, batch {training.batch}, one-cycle SGD to {training.learning_rate},"
-        f" weight decay {training.weight_decay}, seed {recipe.seed} |",
+        (
+            f"| schedule | {training.epochs} epochs, batch {training.batch}, one-cycle SGD to {training.learning_rate},"
+            f" weight decay {training.weight_decay}, seed {recipe.seed} |"
+        ),
         f"| wall time | {trained.seconds / 60:.0f} minutes on {torch.get_num_threads()} {platform.machine()} cores |",
         f"| made with | torch {torch.__version__} |",
         "",
         "| epoch | loss | validation accuracy |",
         "| --- | --- | --- |",
-        *(f"| {n} | {epoch.loss:.4f} | {epoch.validation_accuracy:.2%} |" for n, epoch in enumerate(trained.history, 1)),
+        *(
+            f"| {n} | {epoch.loss:.4f} | {epoch.validation_accuracy:.2%} |"
+            for n, epoch in enumerate(trained.history, 1)
+        ),
         "",
     ]
     path = recipe.folder / "TEACHER.md"

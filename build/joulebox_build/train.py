@@ -1,5 +1,8 @@
 """One training loop, for teacher and student."""
 
+# torch annotates only part of itself.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import pickle
@@ -38,44 +41,44 @@ class Epoch:
     validation_accuracy: float
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a network is trained on; `batch` draws from so many samples, in an order drawn from the seed."""
+
+    samples: int
+    batch: Batch
+    validation: Split
+    normalize: Callable[[Tensor], Tensor]
+    seed: int
+
+
 def fit(
-    network: nn.Module,
-    batch: Batch,
-    samples: int,
-    validation: Split,
-    normalize: Callable[[Tensor], Tensor],
-    training: Training,
-    *,
-    seed: int,
-    progress: Progress,
-    checkpoint: Path | None = None,
+    network: nn.Module, lesson: Lesson, training: Training, progress: Progress, checkpoint: Path | None = None
 ) -> list[Epoch]:
     """Trains the network in place; the same seed on the same machine gives the same weights.
 
     Args:
         checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end,
-            as long as `batch` depends on epoch and sample numbers alone.
+            as long as the lesson's `batch` depends on epoch and sample numbers alone.
     """
     torch.use_deterministic_algorithms(True)
     torch.set_flush_denormal(True)
-    order = torch.Generator().manual_seed(seed)
-    steps = -(-samples // training.batch)
+    order = torch.Generator().manual_seed(lesson.seed)
     optimizer = _sgd(network, training)
+    steps = -(-lesson.samples // training.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, training.learning_rate, epochs=training.epochs, steps_per_epoch=steps, pct_start=0.2
     )
-    history: list[Epoch] = []
     parts: list[Stateful] = [network, optimizer, schedule]
-    if checkpoint is not None:
-        history = _resume(checkpoint, parts, order)
-        progress.advance(len(history))
+    history = [] if checkpoint is None else _resume(checkpoint, parts, order)
+    progress.advance(len(history))
     for epoch in range(len(history), training.epochs):
         network.train()
         losses: list[float] = []
-        for index in torch.randperm(samples, generator=order).split(training.batch):
-            images, loss_of = batch(epoch, index)
+        for index in torch.randperm(lesson.samples, generator=order).split(training.batch):
+            images, loss_of = lesson.batch(epoch, index)
             with reduced_precision():
-                outputs = network(normalize(images))
+                outputs = network(lesson.normalize(images))
             loss = loss_of(outputs.float())
             optimizer.zero_grad()
             loss.backward()
@@ -84,12 +87,16 @@ def fit(
             schedule.step()
             losses.append(loss.item())
             progress.advance(1 / steps)
-        accuracy = float((logits(network, validation.images, normalize).argmax(1) == validation.labels).mean())
-        history.append(Epoch(float(np.mean(losses)), accuracy))
-        progress.say(f"loss {history[-1].loss:.3f}, validation {accuracy:.2%}")
+        history.append(Epoch(float(np.mean(losses)), _accuracy(network, lesson)))
+        progress.say(f"loss {history[-1].loss:.3f}, validation {history[-1].validation_accuracy:.2%}")
         if checkpoint is not None:
             _keep(checkpoint, parts, order, history)
     return history
+
+
+def _accuracy(network: nn.Module, lesson: Lesson) -> float:
+    found = logits(network, lesson.validation.images, lesson.normalize).argmax(1)
+    return float((found == lesson.validation.labels).mean())
 
 
 def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:

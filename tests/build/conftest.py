@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from joulebox.package import Package
 from joulebox_build.model import load_folder
+from joulebox_build.pipeline import Built, build, pack
 from joulebox_build.progress import Silent
 from joulebox_build.recipe import load_recipe
+from joulebox_build.stage import Stages
 from joulebox_build.teacher import save_weights, train_teacher
 
-MODEL = '''
+MODEL = """
 from torch import nn
 
 def net(width):
@@ -30,9 +34,9 @@ def teacher():
 
 def student():
     return net(8)
-'''
+"""
 
-DATA = '''
+DATA = """
 import numpy as np
 from joulebox_build.dataset import Dataset, Split, stratified_holdout
 
@@ -56,7 +60,7 @@ def augment(images, generator):
     import torch
     shift = int(torch.randint(0, 3, (1,), generator=generator))
     return images.roll(shift, 3)
-'''
+"""
 
 RECIPE: dict[str, Any] = {
     "schema_version": 1,
@@ -84,10 +88,10 @@ RECIPE: dict[str, Any] = {
 }
 
 Edit = Callable[[dict[str, Any]], None]
+WriteRecipe = Callable[[Path, Edit], Path]
 
 
-def write_recipe(folder: Path, edit: Edit = lambda _: None) -> Path:
-    """The tiny recipe, edited, in a folder that has its other files."""
+def _write(folder: Path, edit: Edit) -> Path:
     recipe = yaml.safe_load(yaml.safe_dump(RECIPE))
     edit(recipe)
     path = folder / "recipe.yaml"
@@ -95,12 +99,18 @@ def write_recipe(folder: Path, edit: Edit = lambda _: None) -> Path:
     return path
 
 
+@pytest.fixture
+def write_recipe() -> WriteRecipe:
+    """Writes the tiny recipe, edited, into a folder that has its other files."""
+    return _write
+
+
 @pytest.fixture(scope="session")
 def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stripes")
     (folder / "model.py").write_text(MODEL, "utf-8")
     (folder / "data.py").write_text(DATA, "utf-8")
-    recipe = load_recipe(write_recipe(folder))
+    recipe = load_recipe(_write(folder, lambda _: None))
     code = load_folder(recipe)
     save_weights(train_teacher(recipe, code, code.load(), Silent()).network, recipe.path(recipe.teacher.weights))
     return folder
@@ -117,3 +127,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This test's own stage cache, for subprocesses too."""
     monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@dataclass(frozen=True)
+class FirstBuild:
+    """What a build from an empty cache made, and its cache: to be looked at, or copied, not changed."""
+
+    package: Package
+    built: Built
+    cache: Path
+
+
+@pytest.fixture(scope="session")
+def first_build(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstBuild:
+    place = tmp_path_factory.mktemp("first")
+    built = build(load_recipe(trained_folder / "recipe.yaml"), "quick", Stages(place / "cache"))
+    return FirstBuild(pack(built, place / "out"), built, place / "cache")

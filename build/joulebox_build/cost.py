@@ -1,4 +1,4 @@
-"""What a model is worth and what it costs: accuracy and calibration on the test data, latency, and joules with their source."""
+"""What an inference costs on this machine: seconds, and joules with their source."""
 
 from __future__ import annotations
 
@@ -12,22 +12,12 @@ from numpy.typing import NDArray
 
 from joulebox.energy.reader import ReadError
 from joulebox.energy.sources import Sources, open_sources
-from joulebox_build.calibration import calibration_error
 from joulebox_build.errors import BuildError
-from joulebox_build.inference import outputs, run, session
+from joulebox_build.inference import run, session
 
 WARM_UP = 20  # inferences
-MEASURE_S = 1.5
+MEASURE_S = 0.5
 NO_SOURCE = "none"
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Figures on labelled data: the same on every run."""
-
-    accuracy: float
-    class_accuracy: list[float]  # one for each class, in the order of the labels
-    calibration_error: float
 
 
 @dataclass(frozen=True)
@@ -39,19 +29,6 @@ class Cost:
     joules_per_inference: float | None
     energy_source: str  # measured, integrated, estimated, or none where joules are unknown
     energy_note: str
-
-
-def evaluate(
-    model: bytes, inputs: NDArray[np.float32], labels: NDArray[np.int64], *, temperature: float
-) -> Quality:
-    """Args: inputs: normalised `[N, C, H, W]`; labels: class numbers `[N]`, each class at least once."""
-    logits = outputs(model, inputs)
-    right = logits.argmax(1) == labels
-    return Quality(
-        float(right.mean()),
-        [float(right[labels == label].mean()) for label in range(logits.shape[1])],
-        calibration_error(logits, labels, temperature),
-    )
 
 
 def measure(model: bytes, sample: NDArray[np.float32], *, seconds: float = MEASURE_S) -> Cost:

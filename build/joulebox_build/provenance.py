@@ -1,0 +1,86 @@
+"""Where a result comes from: the code, the libraries and the machine that it depends on."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from joulebox.package.digest import sha256
+
+OURS = ("joulebox", "joulebox_build")
+LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn")
+HARMLESS = frozenset(
+    {  # change no result: what they hold is in a stage's inputs, or is for people
+        "joulebox_build.errors",
+        "joulebox_build.progress",
+        "joulebox_build.recipe",
+    }
+)
+
+
+@functools.cache
+def libraries() -> dict[str, str]:
+    """The versions of what computes."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """What floating-point results depend on beside the code: the processor, and how many threads share the sums."""
+    return {
+        "architecture": platform.machine(),
+        "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    flags = [line for line in lines if line.startswith(("flags", "Features"))]
+    return f"{named[0] if named else platform.processor()} {sha256(''.join(flags[:1]).encode())[:8]}"
+
+
+@functools.cache
+def sources(*modules: str) -> dict[str, str]:
+    """SHA-256 of the modules' files, and of each of our modules that they import, near or far."""
+    found: dict[str, str] = {}
+    ahead = list(modules)
+    while ahead:
+        name = ahead.pop()
+        path = _origin(name)
+        if name in found or name in HARMLESS or path is None:
+            continue
+        content = path.read_bytes()
+        found[name] = sha256(content)
+        ahead += _imports(content)
+    return dict(sorted(found.items()))
+
+
+def _imports(content: bytes) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.partition(".")[0] in OURS]
+
+
+def _origin(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # the name is a class or function in a module
+        return None
+    return Path(spec.origin) if spec and spec.origin else None

@@ -1,0 +1,116 @@
+"""A recipe that is wrong is refused in one line that names the key, the value, and what was expected."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joulebox_build.errors import RecipeError
+from joulebox_build.model import load_folder
+from joulebox_build.recipe import load_recipe
+from joulebox_build.teacher import load_teacher
+
+
+def set_key(path: str, value: Any) -> Any:
+    def edit(recipe: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        for parent in parents:
+            recipe = recipe[parent]
+        recipe[last] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("sneed", 1, r"sneed: unknown key \(value 1\); expected one of .*seed"),
+        ("file", "x", r"file: unknown key"),
+        ("profiles.quick.distill.epoch", 3, r"profiles\.quick\.distill\.epoch: unknown key .*epochs"),
+        ("teacher.training.views", 3, r"teacher\.training\.views: unknown key .*weight_decay"),
+        ("seed", "three", r"seed: 'three'; .*integer"),
+        ("seed", -1, r"seed: -1; .*greater than or equal to 0"),
+        ("profiles.quick.gate.accuracy_min", 92, r"accuracy_min: 92; .*less than or equal to 1"),
+        ("profiles.quick.distill.epochs", 0, r"epochs: 0; .*greater than 0"),
+        ("profiles.quick.baseline.kind", "magic", r"kind: 'magic'"),
+        ("profiles", {}, r"profiles: "),
+        ("schema_version", 2, r"schema_version: 2"),
+        ("model", "absent.py", r"model: .*absent\.py does not exist"),
+        ("name", "Not A Name", r"name: 'Not A Name'"),
+        ("preprocess.mean", [0.1, 0.2], r"preprocess\.mean has 2 values; expected one per channel \(1\)"),
+    ],
+)
+def test_a_wrong_value_is_named(folder: Path, write_recipe: Any, key: str, value: Any, message: str) -> None:
+    path = write_recipe(folder, set_key(key, value))
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(path)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_key_is_named(folder: Path, write_recipe: Any) -> None:
+    path = write_recipe(folder, lambda recipe: recipe.pop("preprocess"))
+    with pytest.raises(RecipeError, match="preprocess: missing"):
+        load_recipe(path)
+
+
+def test_every_wrong_key_is_named_at_once(folder: Path, write_recipe: Any) -> None:
+    def edit(recipe: dict[str, Any]) -> None:
+        recipe["seed"] = "x"
+        recipe["golden"] = {"samples": 0}
+
+    with pytest.raises(RecipeError, match=r"seed: .*golden\.samples: "):
+        load_recipe(write_recipe(folder, edit))
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.yaml").write_text(text, "utf-8")
+    with pytest.raises(RecipeError, match="expected a mapping of keys"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(content)
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="No such file"):
+        load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_an_unknown_profile_is_refused(folder: Path) -> None:
+    with pytest.raises(RecipeError, match="profile 'slow' is not in the recipe; it has quick"):
+        load_recipe(folder / "recipe.yaml").profile("slow")
+
+
+def test_missing_teacher_weights_say_how_to_make_them(folder: Path) -> None:
+    (folder / "teacher.safetensors").unlink()
+    recipe = load_recipe(folder / "recipe.yaml")
+    with pytest.raises(RecipeError, match=r"does not exist; `joulebox teacher .*` trains them"):
+        load_teacher(recipe, load_folder(recipe))
+
+
+def test_weights_of_another_network_are_refused(folder: Path) -> None:
+    model = folder / "model.py"
+    model.write_text(model.read_text("utf-8").replace("net(16)", "net(17)"), "utf-8")
+    recipe = load_recipe(folder / "recipe.yaml")
+    with pytest.raises(RecipeError, match="does not fit teacher"):
+        load_teacher(recipe, load_folder(recipe))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import absent_module", "cannot be imported: ModuleNotFoundError"),
+        ("def teacher(: pass", "cannot be imported: SyntaxError"),
+        ("teacher = 1", r"defines no function teacher\(\)"),
+    ],
+)
+def test_a_model_folder_that_cannot_be_used_is_refused(folder: Path, text: str, message: str) -> None:
+    (folder / "model.py").write_text(text, "utf-8")
+    with pytest.raises(RecipeError, match=message):
+        load_folder(load_recipe(folder / "recipe.yaml"))
