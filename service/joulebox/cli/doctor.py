@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-import onnxruntime as ort
 import orjson
 import typer
 from rich.console import Console
@@ -19,6 +18,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Show which engines and energy sources this host has, and why not where it has none."""
+    import onnxruntime as ort  # here, since the other commands start faster without it  # noqa: PLC0415
+
     try:
         sources = open_sources(os.environ)
     except ValueError as error:

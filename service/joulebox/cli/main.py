@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 import click
 import typer
+from typer.core import TyperGroup
 
 import joulebox
 from joulebox.cli.doctor import doctor
@@ -15,7 +17,28 @@ from joulebox.cli.serve import serve
 from joulebox.package import PackageError
 from joulebox.runtime.settings import SettingError
 
+
+class _Commands(TyperGroup):
+    """Our commands, and those of other packages, which are imported only when they are asked for: torch takes seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_others()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _others() and cmd_name not in self.commands:
+            loaded = typer.Typer()
+            loaded.command(cmd_name)(_others()[cmd_name].load())
+            self.add_command(typer.main.get_command(loaded), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@cache
+def _others() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="joulebox.commands")}
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,8 +61,6 @@ def options(
 
 for command in (serve, inspect, verify, doctor):
     app.command()(command)
-for entry in sorted(entry_points(group="joulebox.commands"), key=lambda entry: entry.name):
-    app.command(entry.name)(entry.load())
 
 
 def main() -> None:
@@ -58,3 +79,7 @@ def main() -> None:
 def _fail(message: str, status: int) -> None:
     typer.echo(f"error: {message}", err=True)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,7 @@ import typer
 
 from joulebox.cli.supervisor import listen, run
 from joulebox.energy import open_sources
-from joulebox.package import open_package
+from joulebox.package import PackageError, open_package
 from joulebox.runtime.settings import SettingError, load_settings
 
 
@@ -25,9 +25,13 @@ def serve(
     ] = False,
 ) -> None:
     """Serve model packages over HTTP, until SIGTERM or Ctrl-C."""
+    names: set[str] = set()
     for path in packages:
         package = open_package(path)
         package.verify()
+        if package.manifest.name in names:
+            raise PackageError(f"{path}: a model named {package.manifest.name!r} is served already; name each model once")
+        names.add(package.manifest.name)
         typer.echo(f"{package.manifest.name} {package.manifest.version} from {package.folder}")
     if expose_energy:
         os.environ["JOULEBOX_EXPOSE_ENERGY"] = "1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ def decode(content: bytes, preprocess: ImagePreprocess) -> NDArray[np.float32]:
     if not content:
         raise BadRequest("the image is empty; send the bytes of a PNG or JPEG file")
     try:
-        with cast("Image.Image", Image.open(io.BytesIO(content), formats=FORMATS)) as image:
+        opened: Any = Image.open(io.BytesIO(content), formats=FORMATS)
+        with opened as image:
             if image.width * image.height > PIXELS_MAX:
                 raise BadRequest(
                     f"the image has {image.width} x {image.height} pixels; at most {PIXELS_MAX:,} are decoded"
@@ -51,5 +52,5 @@ def normalize(pixels: NDArray[Any], preprocess: ImagePreprocess) -> NDArray[np.f
     if pixels.shape not in (expected, expected[:2] if preprocess.channels == 1 else expected):
         raise BadRequest(f"the pixels have shape {list(pixels.shape)}; expected {list(expected)}")
     scale, offset = preprocess.affine()
-    planes = pixels.reshape(expected).astype(np.float32) * scale + offset
+    planes = np.reshape(pixels, expected).astype(np.float32) * scale + offset
     return np.ascontiguousarray(np.moveaxis(planes, 2, 0)[None])

@@ -72,7 +72,7 @@ def from_json(spec: TensorSpec, shape: Any, data: Any) -> NDArray[Any]:
         raise BadRequest(
             f"{where} has {array.size} values in shape {list(array.shape)}; expected {math.prod(sizes)} for shape {sizes}"
         )
-    return _narrow(where, array, spec).reshape(tuple(sizes))
+    return np.reshape(_narrow(where, array, spec), tuple(sizes))
 
 
 def _narrow(where: str, array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
@@ -98,4 +98,4 @@ def _strings(where: str, data: Sequence[Any], sizes: list[int]) -> NDArray[Any]:
             flat = [value for part in flat for value in part]
     if len(flat) != math.prod(sizes) or not all(isinstance(value, str) for value in flat):
         raise BadRequest(f"{where} has {len(flat)} values; expected {math.prod(sizes)} strings for shape {sizes}")
-    return np.array(flat, dtype=object).reshape(tuple(sizes))
+    return np.reshape(np.array(flat, dtype=object), tuple(sizes))

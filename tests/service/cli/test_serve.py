@@ -1,0 +1,110 @@
+"""`joulebox serve`, as an operator meets it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from joulebox.package import Package, write_package
+
+
+def joulebox(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "joulebox.cli.main", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_a_port_in_use_is_said_before_anything_starts(package: Package) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = joulebox("serve", package.folder, "--port", other.getsockname()[1])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "in use" in done.stderr
+
+
+def test_a_package_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = joulebox("serve", tmp_path / "nothing")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "is no model package" in done.stderr
+
+
+def test_a_changed_package_is_refused(package: Package) -> None:
+    file = package.folder / "golden.npz"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    for command in ("serve", "verify"):
+        done = joulebox(command, package.folder)
+        assert done.returncode == 2
+        assert "changed" in done.stderr
+
+
+def test_a_wrong_setting_is_refused(package: Package) -> None:
+    assert "JOULEBOX_CPU_WATTS" in joulebox("serve", package.folder, JOULEBOX_CPU_WATTS="lots").stderr
+    assert "JOULEBOX_QUEUE_SIZE" in joulebox("serve", package.folder, JOULEBOX_QUEUE_SIZE="lots").stderr
+
+
+def test_a_worker_that_dies_is_replaced(package: Package, tiny: Any) -> None:
+    with tiny.serving(package.folder) as server:
+        (worker,) = [
+            child
+            for child in psutil.Process().children(recursive=True)
+            if "_bentoml_impl.worker.service" in child.cmdline()
+        ]
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(5)
+        tiny.wait_until(lambda: httpx.get(f"{server}/readyz").status_code == 200)
+
+
+def test_without_energy_source_it_is_none_and_never_zero(package: Package, tiny: Any, tmp_path: Path) -> None:
+    environment = {"JOULEBOX_CPU_WATTS": "off", "JOULEBOX_SYSFS": str(tmp_path)}
+    with tiny.serving(package.folder, environment=environment) as server:
+        answer = httpx.post(f"{server}/predict", json={"image": [[0] * 4] * 4}).json()
+        assert answer["energy"] == {"joules": None, "source": "none", "provisional": True}
+        assert "joules_total{" not in httpx.get(f"{server}/metrics").text
+        assert httpx.get(f"{server}/energy").json()["devices"] == []
+
+
+def test_energy_is_measured_where_rapl_can_be_read(package: Package, tiny: Any, tmp_path: Path) -> None:
+    zone = tmp_path / "class/powercap/intel-rapl:0"
+    zone.mkdir(parents=True)
+    for file, content in (("name", "package-0"), ("energy_uj", "0"), ("max_energy_range_uj", "262143328850")):
+        (zone / file).write_text(content)
+    with tiny.serving(package.folder, environment={"JOULEBOX_SYSFS": str(tmp_path)}) as server:
+        for number in range(1, 30):
+            httpx.post(f"{server}/predict", json={"image": [[0] * 4] * 4}).raise_for_status()
+            (zone / "energy_uj").write_text(str(number * 1_000_000))
+        tiny.wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["joules_total"] > 28)
+        device = httpx.get(f"{server}/energy").json()["devices"][0]
+        assert (device["device"], device["source"], device["reader"]) == ("cpu-package-0", "measured", "rapl")
+        assert device["joules_total"] <= 29
+
+
+def test_a_second_model_of_the_same_name_keeps_the_server_unready(package: Package, tiny: Any, tmp_path: Path) -> None:
+    other = write_package(tmp_path / "other", tiny.fields(labels=["a", "b", "c"]), tiny.files(), {})
+    port = tiny.free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "joulebox.cli.main",
+        "serve",
+        str(package.folder),
+        str(other.folder),
+        "--port",
+        str(port),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "served already" in done.stderr

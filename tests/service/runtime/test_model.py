@@ -1,0 +1,131 @@
+"""A model takes traffic only on a variant that reproduced its goldens here, and every step down is seen."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+
+from joulebox.metrics import Metrics
+from joulebox.package import Package, write_package
+from joulebox.runtime.errors import LoadError, NotReady, Overloaded
+from joulebox.runtime.model import Model, State
+from joulebox.runtime.settings import Settings
+
+ONE = {"image": np.ones((1, 1, 4, 4), np.float32)}
+
+
+def model_of(package: Package, **settings: Any) -> tuple[Model, CollectorRegistry]:
+    registry = CollectorRegistry()
+    return Model(package, Settings((), **settings), Metrics(registry)), registry
+
+
+def test_loading_verifies_warms_up_and_is_ready(package: Package) -> None:
+    model, registry = model_of(package)
+    with pytest.raises(NotReady, match="loading"):
+        _ = model.running
+    model.load()
+    assert model.state is State.READY
+    assert model.running.variant.name == "cpu-fp32"
+    labels = {"model": "tiny", "version": model.version, "state": "ready"}
+    assert registry.get_sample_value("joulebox_model_state", labels) == 1
+
+
+def test_inference_gives_outputs_and_counts_its_work(package: Package) -> None:
+    model, registry = model_of(package)
+    model.load()
+    inference = asyncio.run(model.infer({"image": np.ones((5, 1, 4, 4), np.float32)}))
+    np.testing.assert_allclose(inference.outputs["logits"], [[6, 5, 5]] * 5)
+    assert model.work(0).items == 5
+    assert model.work(0).busy_s == pytest.approx(inference.compute_s)
+    labels = {"model": "tiny", "version": model.version, "engine": "onnxruntime"}
+    assert registry.get_sample_value("joulebox_inferences_total", labels) == 5
+
+
+def two_variants(tmp_path: Path, tiny: Any, wrong: str) -> Package:
+    variants = [
+        tiny.variant("cpu-fp32", "fp32", "variants/cpu-fp32.onnx"),
+        tiny.variant("cpu-int8", "int8", "variants/wrong.onnx"),
+    ]
+    content = (tiny.HERE / wrong).read_bytes() if wrong else b"not a model"
+    return write_package(
+        tmp_path / "two", tiny.fields(variants=variants), {**tiny.files(), "variants/wrong.onnx": content}, {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "said"), [("wrong.onnx", "golden_mismatch", "off by"), ("", "engine", "does not load")]
+)
+def test_a_variant_that_does_not_work_here_is_stepped_over_visibly(
+    tmp_path: Path, tiny: Any, wrong: str, reason: str, said: str
+) -> None:
+    model, registry = model_of(two_variants(tmp_path, tiny, wrong))
+    model.load()
+    assert model.running.variant.name == "cpu-fp32"
+    (step,) = model.fallbacks
+    assert (step.from_variant, step.to_variant) == ("cpu-int8", "cpu-fp32")
+    assert said in step.reason
+    labels = {"model": "tiny", "from_engine": "onnxruntime", "to_engine": "onnxruntime", "reason": reason}
+    assert registry.get_sample_value("joulebox_engine_fallback_total", labels) == 1
+
+
+def test_without_a_working_variant_the_model_fails_and_says_why(tmp_path: Path, tiny: Any) -> None:
+    files = {**tiny.files(), "variants/cpu-fp32.onnx": (tiny.HERE / "wrong.onnx").read_bytes()}
+    model, registry = model_of(write_package(tmp_path / "bad", tiny.fields(), files, {}))
+    with pytest.raises(LoadError, match="golden sample 0"):
+        model.load()
+    with pytest.raises(NotReady, match="failed: no variant of tiny works"):
+        asyncio.run(model.infer(ONE))
+    assert registry.get_sample_value("joulebox_load_failures_total", {"model": "tiny", "reason": "no_variant"}) == 1
+
+
+def test_a_full_queue_refuses_at_once(package: Package) -> None:
+    async def scenario() -> list[Any]:
+        model, _ = model_of(package, queue_size=3)
+        model.load()
+        turn = model._turn
+        await turn.acquire()
+        waiting = [asyncio.create_task(model.infer(ONE)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="3 requests wait"):
+            await model.infer(ONE)
+        turn.release()
+        return await asyncio.gather(*waiting)
+
+    assert len(asyncio.run(scenario())) == 3
+
+
+def test_a_request_that_is_cancelled_while_waiting_costs_nothing(package: Package) -> None:
+    async def scenario() -> Model:
+        model, _ = model_of(package)
+        model.load()
+        await model._turn.acquire()
+        task = asyncio.create_task(model.infer(ONE))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        model._turn.release()
+        await model.infer(ONE)
+        return model
+
+    assert asyncio.run(scenario()).work(0).items == 1
+
+
+def test_draining_waits_for_the_answers_under_way(package: Package) -> None:
+    async def scenario() -> None:
+        model, _ = model_of(package)
+        model.load()
+        model.enter_request()
+        drain = asyncio.create_task(model.drain())
+        await asyncio.sleep(0.01)
+        assert model.state is State.DRAINING
+        assert not drain.done()
+        model.leave_request()
+        await drain
+        assert model.state is State.UNLOADED
+
+    asyncio.run(scenario())
