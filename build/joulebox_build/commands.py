@@ -12,7 +12,7 @@ from rich.console import Console
 
 from joulebox.package import Package
 from joulebox_build import gate, pipeline
-from joulebox_build.errors import GateError
+from joulebox_build.errors import BuildError, GateError
 from joulebox_build.model import load_data, load_folder
 from joulebox_build.progress import bar
 from joulebox_build.recipe import load_recipe
@@ -40,6 +40,8 @@ def teacher(recipe_path: RecipePath) -> None:
 
 def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_json: Json = False) -> None:
     """Make, judge and pack the recipe's small model: distil, quantize, compare, hold against the gate, seal."""
+    if out.exists() and not out.is_dir():
+        raise BuildError(f"--out {out} is a file; expected a folder, which is made where there is none")
     stages = Stages(say=_say)
     built = pipeline.build(load_recipe(recipe_path), profile, stages)
     try:

@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from joulebox_build.files import replace_atomically
 
 INK = "#010203"  # stands for the page's own text colour in SVG
 COLOURS = ("#7f7f7f", "#1f77b4", "#2ca02c", "#d62728")
-MARGIN = 0.12  # of the accuracies' range, above and below
+MARGIN = 0.25  # of the range, on each side: room for the labels
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class Point:
     name: str
     bytes: int
     accuracy: float
+
+
+def points_of(report: Mapping[str, Any]) -> list[Point]:
+    """The models of a package's `report.json`."""
+    return [Point(model["name"], model["bytes"], model["quality"]["accuracy"]) for model in report["models"]]
 
 
 def svg(points: Sequence[Point]) -> str:
@@ -47,21 +54,21 @@ def write_png(points: Sequence[Point], path: Path) -> None:
 def _draw(points: Sequence[Point], ink: str) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xscale="log", xlabel="size of the file, kB", ylabel="test accuracy, %")
-    for point, colour in zip(points, COLOURS, strict=False):
+    for number, (point, colour) in enumerate(zip(points, COLOURS, strict=False)):
         kilobytes, percent = point.bytes / 1000, 100 * point.accuracy
         axes.plot(kilobytes, percent, "o", markersize=9, color=colour)
         axes.annotate(
             f"{point.name}\n{percent:.2f} %, {kilobytes:,.0f} kB",
             (kilobytes, percent),
-            xytext=(0, 10),
+            xytext=(0, -10 if number % 2 else 10),  # in turn, as near sizes are neighbours
             textcoords="offset points",
             ha="center",
+            va="top" if number % 2 else "bottom",
             color=ink,
             fontsize=9,
         )
     axes.margins(x=0.15, y=MARGIN)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.15 * (high - low))  # room for the labels
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(alpha=0.25)
     axes.tick_params(which="both", colors=ink)
     axes.xaxis.label.set_color(ink)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from joulebox.package.manifest import GateResult
 from joulebox_build.cost import Cost
-from joulebox_build.picture import Point, svg
+from joulebox_build.picture import points_of, svg
 from joulebox_build.quality import Quality
 
 SCHEMA_VERSION = 1
@@ -68,9 +68,6 @@ class Report:
             "made_of": dict(self.made_of),
         }
 
-    def points(self) -> list[Point]:
-        return [Point(figures.name, figures.bytes, figures.quality.accuracy) for figures in self.models]
-
     def files(self) -> dict[str, bytes]:
         """`report.json` and `report.html`."""
         text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -87,7 +84,7 @@ class Report:
         environment.filters["joules"] = joules
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         return environment.get_template("report.html.jinja").render(
-            report=self, picture=svg(self.points()), curve=_curve(self.training), lineage=lineage
+            report=self, picture=svg(points_of(self.as_json())), curve=_curve(self.training), lineage=lineage
         )
 
     def table(self) -> Table:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from joulebox.package import Package, write_package
 from joulebox.package.digest import canonical, sha256
 from joulebox.package.manifest import GateResult
+from joulebox_build.errors import BuildError
 from joulebox_build.graph import INPUT, OUTPUT
 from joulebox_build.inference import PROVIDER, outputs
 from joulebox_build.recipe import Recipe
@@ -73,7 +74,11 @@ class Content:
 
 
 def seal(out: Path, recipe: Recipe, content: Content) -> Package:
-    """Writes the package and makes it the current one of `out`."""
+    """Writes the package and makes it the current one of `out`.
+
+    Raises:
+        BuildError: `out` cannot be written.
+    """
     golden, labels = content.golden, list(content.labels)
     reference = outputs(content.variants["fp32"], golden)
     fields = {
@@ -94,7 +99,10 @@ def seal(out: Path, recipe: Recipe, content: Content) -> Package:
     }
     files = {FILES[precision]: model for precision, model in content.variants.items()}
     files[GOLDEN] = npz({f"input.{INPUT}": golden, f"output.{OUTPUT}": reference})
-    return write_package(out, fields, files, content.evidence)
+    try:
+        return write_package(out, fields, files, content.evidence)
+    except OSError as error:
+        raise BuildError(f"the package cannot be written to {out}: {error.strerror}") from error
 
 
 def _variant(precision: str, golden_tolerance: float) -> dict[str, Any]:

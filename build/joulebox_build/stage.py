@@ -22,6 +22,7 @@ from typing import Any
 import platformdirs
 
 from joulebox.package.digest import canonical, sha256
+from joulebox_build.errors import BuildError
 from joulebox_build.provenance import libraries, machine
 
 SIZE_MAX = 2 * 2**30  # bytes
@@ -101,8 +102,14 @@ class Stages:
     @contextmanager
     def _locked(self, key: str) -> Generator[None]:
         """One of 256 locks, so that their number is bounded; two stages that share one just wait for each other."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f".lock-{key[:2]}").open("w") as lock:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = (self._folder / f".lock-{key[:2]}").open("w")
+        except OSError as error:
+            raise BuildError(
+                f"the cache {self._folder} cannot be written ({error.strerror}); set JOULEBOX_CACHE to a folder that can"
+            ) from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield  # closing, or dying, lets go of it
 

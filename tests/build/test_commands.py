@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from joulebox_build.commands import build
-from joulebox_build.errors import GateError
+from joulebox_build.errors import BuildError, GateError
 
 
 @pytest.fixture
@@ -54,3 +54,25 @@ def test_an_unmet_gate_still_shows_limits_and_figures(
         assert "parameters_max" in said
         assert "FAILED" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_a_file_is_refused_before_any_work(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(BuildError, match="is a file; expected a folder") as caught:
+        build(folder / "recipe.yaml", tmp_path / "out", "quick")
+    assert caught.value.exit_code == 2
+
+
+def test_an_output_below_a_file_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildError, match="the package cannot be written to .*: Not a directory"):
+        build(folder / "recipe.yaml", tmp_path / "file/out", "quick")
+
+
+def test_a_cache_that_cannot_be_written_is_refused_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "file/cache"))
+    with pytest.raises(BuildError, match="cannot be written .*; set JOULEBOX_CACHE"):
+        build(folder / "recipe.yaml", tmp_path / "out", "quick")
