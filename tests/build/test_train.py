@@ -68,3 +68,8 @@ def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, epoch: i
 def test_a_damaged_checkpoint_means_starting_again(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     assert trained(tmp_path / "checkpoint.pt") == trained()
+
+
+def test_arithmetic_is_as_before_afterwards() -> None:
+    trained()
+    assert float(np.float32(1e-39) * np.float32(0.5)) > 0, "denormals are flushed to 0 still"
