@@ -26,8 +26,8 @@ FILE = encoded(Image.fromarray(PIXELS))
 def check(answer: httpx.Response) -> None:
     assert answer.status_code == 200, answer.text
     content = answer.json()
-    assert content["label"] == "red"
-    assert [score["label"] for score in content["top"]] == ["red", "blue"]
+    assert content["label"] == "blue"
+    assert [score["label"] for score in content["top"]] == ["blue", "red"]
     assert content["confidence"] == content["top"][0]["confidence"]
     assert content["model"] == "tiny"
     assert content["engine"] == "onnxruntime"
