@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,23 +62,6 @@ def fit(
             as long as the lesson's `batch` depends on epoch and sample numbers alone.
     """
     torch.use_deterministic_algorithms(True)
-    with _no_denormals():
-        return _fit(network, lesson, training, progress, checkpoint)
-
-
-@contextmanager
-def _no_denormals() -> Generator[None]:
-    """Tiny numbers become 0 meanwhile, which is faster; left on, it would change what later stages compute."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-def _fit(
-    network: nn.Module, lesson: Lesson, training: Training, progress: Progress, checkpoint: Path | None
-) -> list[Epoch]:
     order = torch.Generator().manual_seed(lesson.seed)
     optimizer = _sgd(network, training)
     steps = -(-lesson.samples // training.batch)

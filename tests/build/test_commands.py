@@ -65,7 +65,7 @@ def test_an_output_that_is_a_file_is_refused_before_any_work(folder: Path, tmp_p
 
 def test_an_output_below_a_file_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BuildError, match="the package cannot be written to .*: Not a directory"):
+    with pytest.raises(BuildError, match=r"the package cannot be written to .*: Not a directory"):
         build(folder / "recipe.yaml", tmp_path / "file/out", "quick")
 
 
@@ -74,5 +74,5 @@ def test_a_cache_that_cannot_be_written_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "file/cache"))
-    with pytest.raises(BuildError, match="cannot be written .*; set JOULEBOX_CACHE"):
+    with pytest.raises(BuildError, match=r"cannot be written .*; set JOULEBOX_CACHE"):
         build(folder / "recipe.yaml", tmp_path / "out", "quick")
