@@ -30,7 +30,9 @@ def serve(
         package = open_package(path)
         package.verify()
         if package.manifest.name in names:
-            raise PackageError(f"{path}: a model named {package.manifest.name!r} is served already; name each model once")
+            raise PackageError(
+                f"{path}: a model named {package.manifest.name!r} is served already; name each model once"
+            )
         names.add(package.manifest.name)
         typer.echo(f"{package.manifest.name} {package.manifest.version} from {package.folder}")
     if expose_energy:

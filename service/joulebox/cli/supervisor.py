@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ BACKLOG = 2048
 GRACE_S = 30  # for answers under way when asked to stop
 QUICK_DEATHS_MAX = 5  # workers that die within QUICK_S of their start, in a row, before the server gives up
 QUICK_S = 10.0
+PR_SET_PDEATHSIG = 1
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -102,6 +104,7 @@ class _Supervisor:
             env=self._environment,
             cwd=self._home,  # BentoML puts the working folder first on sys.path: nothing of the user's may lie there
             pass_fds=[fd],
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has no other thread
             start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which passes it on once
         )
 
@@ -110,3 +113,8 @@ class _Supervisor:
         if self._worker is not None:
             self._worker.send_signal(signal.SIGKILL if self._stopping else signal.SIGTERM)
         self._stopping = True
+
+
+def _die_with_parent() -> None:
+    """Lets the kernel end the worker when this process is killed, or it would go on serving unattended (see prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,9 @@ class FrontedService(bentoml.Service[Any]):
     front: Front
 
     def to_asgi(self, is_main: bool = True) -> App:
+        logging.getLogger("joulebox").setLevel(
+            logging.INFO
+        )  # BentoML has set handlers up, and shows warnings of others
         settings = load_settings(os.environ, Path.cwd())
         metrics = Metrics(CollectorRegistry())
         repository = Repository(settings, metrics)

@@ -68,6 +68,17 @@ def test_a_worker_that_dies_is_replaced(package: Package, tiny: Any) -> None:
         tiny.wait_until(lambda: httpx.get(f"{server}/readyz").status_code == 200)
 
 
+def test_a_killed_server_leaves_no_worker(package: Package, tiny: Any) -> None:
+    port = tiny.free_port()
+    command = [sys.executable, "-m", "joulebox.cli.main", "serve", str(package.folder), "--port", str(port)]
+    server = psutil.Popen(command)
+    tiny.wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
+    (worker,) = server.children()
+    server.kill()
+    server.wait(10)
+    assert psutil.wait_procs([worker], timeout=20)[1] == []
+
+
 def test_without_energy_source_it_is_none_and_never_zero(package: Package, tiny: Any, tmp_path: Path) -> None:
     environment = {"JOULEBOX_CPU_WATTS": "off", "JOULEBOX_SYSFS": str(tmp_path)}
     with tiny.serving(package.folder, environment=environment) as server:

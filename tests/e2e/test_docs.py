@@ -1,0 +1,71 @@
+"""The commands in the documentation do what it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+
+Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
+BIN = Path(sys.executable).parent
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's `sh` blocks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def pages(root: Path) -> list[Path]:
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def test_what_the_pages_run_exists(root: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in pages(root):
+        for command in commands(page):
+            program, *arguments = command.split()
+            if program == "make":
+                assert arguments[0] in targets, f"{page.name}: {command}"
+            if program == "joulebox":
+                shown = subprocess.run(
+                    [BIN / "joulebox", arguments[0], "--help"],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    env={"COLUMNS": "200"},
+                )
+                for option in (word for word in arguments if word.startswith("--")):
+                    assert option in shown.stdout, f"{page.name}: {command}"
+
+
+def test_links_lead_somewhere(root: Path) -> None:
+    for page in [*pages(root), root / "ARCHITECTURE.md", root / "models/fashion/README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.slow
+def test_the_curl_commands_answer(root: Path, serve: Serve, samples: list[tuple[bytes, str]], tmp_path: Path) -> None:
+    (tmp_path / "boot.png").write_bytes(samples[0][0])
+    lines = [line for line in commands(root / "docs/serving.md") if line.startswith("curl")]
+    assert len(lines) == 3
+    with serve([str(BIN / "joulebox"), "serve", str(root / "models/fashion/package")]) as client:
+        for line in lines:
+            here = line.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
+            done = subprocess.run(["bash", "-c", here], cwd=tmp_path, capture_output=True, text=True, check=True)
+            assert f'"label":"{samples[0][1]}"' in done.stdout, line
+
+
+@pytest.mark.slow
+def test_bentoml_serve_at_the_root_serves_what_ships(
+    root: Path, serve: Serve, samples: list[tuple[bytes, str]]
+) -> None:
+    with serve([str(BIN / "bentoml"), "serve", str(root)]) as client:
+        assert client.post("/predict", content=samples[0][0]).json()["label"] == samples[0][1]
