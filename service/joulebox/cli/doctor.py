@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -18,8 +18,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Show which engines and energy sources this host has, and why not where it has none."""
-    import onnxruntime as ort  # here, since the other commands start faster without it  # noqa: PLC0415
+    import onnxruntime  # here, since the other commands start faster without it  # noqa: PLC0415
 
+    ort: Any = onnxruntime  # its stubs are partial
     try:
         sources = open_sources(os.environ)
     except ValueError as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -19,14 +19,17 @@ from joulebox.runtime.settings import SettingError
 
 
 class _Commands(TyperGroup):
-    """Our commands, and those of other packages, which are imported only when they are asked for: torch takes seconds."""
+    """Our commands, and those of other packages, which are imported only when they are asked for: torch takes seconds.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    Typer brings a Click of its own, whose types have no public name.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
         return sorted({*super().list_commands(ctx), *_others()})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name in _others() and cmd_name not in self.commands:
-            loaded = typer.Typer()
+            loaded = typer.Typer(add_completion=False)
             loaded.command(cmd_name)(_others()[cmd_name].load())
             self.add_command(typer.main.get_command(loaded), cmd_name)
         return super().get_command(ctx, cmd_name)
@@ -71,7 +74,7 @@ def main() -> None:
         _fail(str(error), 2)
     except Exception as error:
         status = getattr(error, "exit_code", None)
-        if not isinstance(status, int) or isinstance(error, click.exceptions.ClickException):
+        if not isinstance(status, int):
             raise
         _fail(str(error), status)
 
