@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from joulebox.package import Package, PackageError, open_package
@@ -40,7 +42,7 @@ METRICS = (
     "joulebox_compute_duration_seconds_sum{",
 )
 ENERGY_METRICS = ("joulebox_inference_energy_joules_total{", "joulebox_device_energy_joules_total{")  # where known
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False)
 
 
 class DemoError(Exception):
@@ -57,7 +59,7 @@ def main() -> None:
         try:
             demo(recipe, Path(folder))
         except (DemoError, BuildError, PackageError, httpx.HTTPError, OSError) as error:
-            console.print(f"[bold red]the demo failed:[/] {error}")
+            console.print(f"[bold red]the demo failed:[/] {escape(str(error))}", soft_wrap=True)
             sys.exit(1)
     console.print(
         f"\nDone in {time.monotonic() - started_s:.0f} s; the server is stopped, and nothing was left behind."
@@ -115,7 +117,7 @@ def figures(package: Package) -> Table:
             f"{model['bytes'] / 1000:,.0f}",
             f"{model['quality']['accuracy']:.1%}",
             f"{1000 * cost['latency_median_s']:.2f} ms",
-            "unknown" if joules is None else f"{1000 * joules:.3g} mJ, {source}",
+            "unknown" if joules is None else f"{1000 * joules:.2g} mJ ({source})",
         )
     return table
 
@@ -130,7 +132,7 @@ def ask(client: httpx.Client, split: Split, labels: tuple[str, ...]) -> None:
     Raises:
         DemoError: too few answers are right.
     """
-    table = Table("test image", "is a", "answer", number("confidence"), number("latency"), number("energy"))
+    table = Table("image", "is a", "answer", number("sure"), number("latency"), number("energy"))
     right = 0
     for index, (pixels, label) in enumerate(zip(split.images, split.labels, strict=True)):
         response = client.post("/predict", content=png(pixels[0]), headers={"content-type": "image/png"})
@@ -142,7 +144,7 @@ def ask(client: httpx.Client, split: Split, labels: tuple[str, ...]) -> None:
                 str(index),
                 labels[label],
                 f"[{'green' if correct else 'red'}]{answer['label']}[/]",
-                f"{answer['confidence']:.1%}",
+                f"{answer['confidence']:.0%}",
                 f"{answer['latency_ms']:.2f} ms",
                 energy(answer["energy"]),
             )
@@ -155,7 +157,7 @@ def ask(client: httpx.Client, split: Split, labels: tuple[str, ...]) -> None:
 def energy(answer: dict[str, Any] | None) -> str:
     if answer is None or answer["joules"] is None:
         return "unknown"
-    return f"{1000 * answer['joules']:.3g} mJ, {answer['source']}"
+    return f"{1000 * answer['joules']:.2g} mJ ({answer['source']})"
 
 
 def png(pixels: Any) -> bytes:
@@ -176,7 +178,7 @@ def show_metrics(client: httpx.Client) -> None:
             raise DemoError(f"/metrics has no {name.rstrip('{')}")
     for line in lines:
         if line.startswith(METRICS + ENERGY_METRICS):
-            console.print(line, markup=False)
+            console.print(line, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -188,7 +190,7 @@ def server(bento: Path, environment: dict[str, str], log: Path) -> Generator[htt
     """
     port = free_port()
     command = [str(BIN / "bentoml"), "serve", str(bento), "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("wb") as output:
+    with log.open("wb") as output:  # a session of its own, so that Ctrl-C reaches the server through `stop` alone
         process = subprocess.Popen(
             command, env=environment, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -199,14 +201,22 @@ def server(bento: Path, environment: dict[str, str], log: Path) -> Generator[htt
                 raise DemoError(f"the server did not become ready; the end of its log:\n{log.read_text()[-2000:]}")
             console.print(f"listening on http://127.0.0.1:{port}")
             yield client
-        process.terminate()
-        wait(lambda: process.poll() is not None, STOP_S)
     finally:
-        outlived = kill_group(process.pid)
-        process.wait()
-    if outlived:
-        raise DemoError(f"the server did not stop within {STOP_S:.0f} s of SIGTERM, and was killed")
+        stop(process)
     check_free(port)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks the server to stop, and kills what is left of it after a while: its workers are no part of its process group."""
+    if process.poll() is not None:
+        return
+    server = psutil.Process(process.pid)
+    family = [server, *server.children(recursive=True)]
+    process.terminate()
+    _, left = psutil.wait_procs(family, STOP_S)
+    for survivor in left:
+        survivor.kill()
+    process.wait()
 
 
 def free_port() -> int:
@@ -234,15 +244,6 @@ def wait(done: Callable[[], bool], limit_s: float) -> None:
     end = time.monotonic() + limit_s
     while not done() and time.monotonic() < end:
         time.sleep(0.1)
-
-
-def kill_group(group: int) -> bool:
-    """Whether a process of the group was left to kill."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -13,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from PIL import Image
 
@@ -20,6 +20,7 @@ from joulebox_build.model import load_folder
 from joulebox_build.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
+STOP_S = 40.0
 Sample = tuple[bytes, str]
 Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
 
@@ -60,7 +61,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("PYTHON", "BENTOML", "JOULEBOX", "VIRTUAL"))
+        if key == "JOULEBOX_DATA" or not key.startswith(("PYTHON", "BENTOML", "JOULEBOX", "VIRTUAL"))
     }
     return {**kept, "BENTOML_HOME": str(tmp_path / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
 
@@ -86,12 +87,9 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Serve:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
                 _await_ready(client, process, log)
                 yield client
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
         finally:
-            left = _kill_group(process.pid)
-            process.wait(10)
-        assert not left, f"processes of the server outlived it:\n{log.read_text()[-4000:]}"
+            left = _stop(process)
+        assert not left, f"{left} outlived the server:\n{log.read_text()[-4000:]}"
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))  # fails where something listens still
@@ -117,10 +115,15 @@ def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Pa
     pytest.fail(f"the server did not become ready (exit status {process.poll()}):\n{log.read_text()[-4000:]}")
 
 
-def _kill_group(group: int) -> bool:
-    """Whether any process of the group was left to kill."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True
+def _stop(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """What of the server and its children was left to kill."""
+    if process.poll() is not None:
+        return []
+    server = psutil.Process(process.pid)
+    family = [server, *server.children(recursive=True)]
+    process.terminate()
+    _, left = psutil.wait_procs(family, STOP_S)
+    for survivor in left:
+        survivor.kill()
+    process.wait()
+    return left
