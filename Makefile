@@ -95,7 +95,8 @@ wheel: install ## build joulebox's wheel and its exact requirements into wheels/
 bento: wheel ## build the bento of the shipped model
 	$(BIN)/bentoml build
 
-bench: install data ## serving benchmarks, side by side
+bench: install ## serving benchmarks, side by side
+	@if ! command -v wrk >/dev/null; then $(APT_INSTALL) wrk >/dev/null; fi
 	$(BIN)/python bench/serving.py
 
 clean: ## remove .venv and everything made

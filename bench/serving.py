@@ -111,7 +111,7 @@ def wrk(url: str, script: Path, connections: int, pid: int) -> Load:
     if "Non-2xx" in output:
         raise RuntimeError(f"the server refused requests:\n{output}")
     requests = int(re.search(r"(\d+) requests in", output)[1])
-    latency = {percent: in_ms(text) for percent, text in re.findall(r"(50|99)%\s+(\S+)", output)}
+    latency = {percent: in_ms(text) for percent, text in re.findall(r"^\s+(50|99)%\s+(\S+)$", output, re.MULTILINE)}
     used = cpu_seconds(pid) - before
     return Load(requests / SECONDS, latency["50"], latency["99"], 1e6 * used / requests)
 
