@@ -64,9 +64,11 @@ test-all: test wheel ## test, then the slow ones: bento in a fresh environment, 
 	@$(MAKE) test-py310
 
 test-py310: ## the device's tests under Python 3.10, where there is one that runs
-	@if ! python3.10 -c 'import venv, ensurepip' 2>/dev/null; then echo 'no python3.10 that runs here: skipped'; exit 0; fi; \
+	@python="$$(for each in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python3.10; do \
+	  if "$$each" -c 'import venv, ensurepip' 2>/dev/null; then echo "$$each"; break; fi; done)"; \
+	if [ -z "$$python" ]; then echo 'no python3.10 that runs here: skipped'; exit 0; fi; \
 	work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
-	python3.10 -m venv "$$work/venv"; cp -r service "$$work/service"; \
+	"$$python" -m venv "$$work/venv"; cp -r service "$$work/service"; \
 	"$$work/venv/bin/pip" install --quiet -c constraints-py310.txt "$$work/service[cpu]" pytest hypothesis httpx; \
 	"$$work/venv/bin/pytest" -m 'not slow' tests/service tests/package
 
