@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 JSON = b"application/json"
-LOOPBACK = ("127.", "::1", "::ffff:127.")
+LOOPBACK = ("127.", "::ffff:127.")
 
 
 class ClientGone(Exception):
@@ -44,7 +44,7 @@ class Request:
     def local(self) -> bool:
         """Whether the client is on this machine."""
         client = self.scope.get("client")
-        return client is None or client[0].startswith(LOOPBACK)
+        return client is None or client[0] == "::1" or client[0].startswith(LOOPBACK)
 
     def header(self, name: bytes) -> bytes:
         """A header's value; empty where it is missing."""

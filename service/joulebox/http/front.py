@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
+from joulebox.http.counted import counted
 from joulebox.http.energy import ledger_state
 from joulebox.http.exchange import (
     JSON,
@@ -46,8 +45,6 @@ SWAGGER = ("swagger-initializer.js", "swagger-ui-bundle.js", "swagger-ui-standal
 BENTOML_PATHS = {"/", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.json"} | {
     f"/static_content/{name}" for name in STATIC + SWAGGER
 }
-
-Handler = Callable[[Request], Awaitable[Reply]]
 
 
 class Front:
@@ -102,16 +99,12 @@ class Front:
     async def _reply(self, request: Request) -> Reply:
         first, *rest = request.path[1:].split("/")
         match first, rest:
-            case "v2", [*_]:
-                return (
-                    await self._infer(request, self._oip, "oip")
-                    if request.path.endswith("/infer")
-                    else await self._oip(request)
-                )
+            case "v2", _:
+                return await self._oip(request, rest)
             case "predict", []:
-                return await self._infer(request, self._predict, "native")
-            case "models", [_, "predict"]:
-                return await self._infer(request, self._predict, "native")
+                return await self._predict(request, self._repository.only())
+            case "models", [name, "predict"]:
+                return await self._predict(request, self._repository.get(name))
             case "energy", []:
                 return self._energy(request)
             case "metrics", []:
@@ -119,38 +112,11 @@ class Front:
             case _:
                 raise NotFound(f"there is nothing at {request.path[:80]}; / shows what there is")
 
-    async def _predict(self, request: Request) -> Reply:
+    async def _predict(self, request: Request, model: Model) -> Reply:
         if request.method != "POST":
             raise _NotAllowed(f"{request.method} {request.path[:80]}: expected POST with an image")
-        model = self._model(request)
-        return json_reply(await predict(request, model, self._sampler, expose_energy=self._settings.expose_energy))
-
-    async def _infer(self, request: Request, handler: Handler, protocol: str) -> Reply:
-        """Answers a request to a model, and counts it for that model, errors included."""
-        started_s = time.perf_counter()
-        model = self._model(request)
-        code = 500
-        model.enter_request()
-        try:
-            reply = await handler(request)
-            code = reply.status
-            return reply
-        except ServeError as error:
-            code = error.status
-            raise
-        except ClientGone:
-            code = 499  # as nginx has it
-            raise
-        finally:
-            model.leave_request()
-            model.observe_request(protocol, code, time.perf_counter() - started_s)
-
-    def _model(self, request: Request) -> Model:
-        parts = request.path.split("/")
-        if parts[1] == "predict":
-            return self._repository.only()
-        name = parts[2] if parts[1] == "models" else parts[3] if len(parts) > 3 else ""
-        return self._repository.get(name)
+        with counted(model, "native"):
+            return json_reply(await predict(request, model, self._sampler, expose_energy=self._settings.expose_energy))
 
     def _energy(self, request: Request) -> Reply:
         if not (request.local or self._settings.expose_energy):

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import joulebox
 from joulebox.engine import Tensors
+from joulebox.http.counted import counted
 from joulebox.http.energy import energy_of
 from joulebox.http.exchange import Reply, Request, json_reply
 from joulebox.http.tensors import from_json
@@ -27,9 +28,9 @@ class Oip:
         self._sampler = sampler
         self._expose_energy = expose_energy
 
-    async def __call__(self, request: Request) -> Reply:
-        parts = [part for part in request.path.split("/") if part][1:]
-        match request.method, parts:
+    async def __call__(self, request: Request, rest: list[str]) -> Reply:
+        """Answers a request, whose path goes on with `rest` after `/v2`."""
+        match request.method, [part for part in rest if part]:
             case "GET", []:
                 return json_reply({"name": "joulebox", "version": joulebox.__version__, "extensions": []})
             case "GET", ["health", "live"]:
@@ -54,7 +55,8 @@ class Oip:
                 ready = model.state is State.READY
                 return json_reply({"name": model.name, "ready": ready}, 200 if ready else 503)
             case "POST", ["infer"]:
-                return await self._infer(request, model)
+                with counted(model, "oip"):
+                    return await self._infer(request, model)
             case _:
                 raise NotFound(f"{request.method} {request.path[:80]} is not part of the protocol")
 
