@@ -88,8 +88,9 @@ serve: install ## serve the shipped model on 127.0.0.1:3000
 teacher: install data ## train the teacher of the shipped model anew (most of an hour on two cores)
 	$(BIN)/joulebox teacher $(RECIPE)
 
-package: install data ## build the shipped model package anew, under its full gate
+package: install data ## build the shipped model package anew, under its full gate, and the picture of it
 	$(BIN)/joulebox build $(RECIPE) --profile full --out $(PACKAGE)
+	$(BIN)/python -m joulebox_build.picture $(PACKAGE) docs/accuracy-vs-size.png
 
 wheel: install ## build joulebox's wheel and its exact requirements into wheels/, which `bentoml build` puts into the bento
 	@$(BIN)/python -m joulebox_build.wheel wheels

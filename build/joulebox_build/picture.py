@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
+from joulebox.package import open_package
 from joulebox_build.files import replace_atomically
 
 INK = "#010203"  # stands for the page's own text colour in SVG
@@ -76,3 +79,7 @@ def _draw(points: Sequence[Point], ink: str) -> Figure:
     for spine in axes.spines.values():
         spine.set_color(ink)
     return figure
+
+
+if __name__ == "__main__":
+    write_png(points_of(json.loads(open_package(Path(sys.argv[1])).read("report.json"))), Path(sys.argv[2]))

@@ -61,7 +61,7 @@ class Ledger:
     total_joules: float = 0.0
     unattributed_joules: float = 0.0
     watts: float | None = None
-    """Mean power over the last interval."""
+    """Mean power over the last interval; None where it is not known."""
     accounts: dict[Key, Account] = field(default_factory=dict[Key, Account])
     _seen: dict[Key, Work] = field(default_factory=dict[Key, Work])
 

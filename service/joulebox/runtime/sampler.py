@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class _Book:
         except ReadError as error:
             if self._joules is not None:
                 log.warning("%s cannot be read, its energy is unknown until it can: %s", self.meter.device.name, error)
-            self._joules = None
+            self._joules = self.ledger.watts = None
             self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(60.0, 2 * self._backoff_s)
             return 0.0, {}
         delta = joules - self._joules if self._joules is not None else 0.0
@@ -99,8 +100,8 @@ class Sampler:
         metrics.device_energy.labels(device.name, device.source).inc(delta)
         unattributed = max(0.0, delta - sum(part.joules for part in settled.values()))
         metrics.device_unattributed.labels(device.name, device.source).inc(unattributed)
-        if book.ledger.watts is not None:
-            metrics.device_power.labels(device.name, device.source).set(book.ledger.watts)
+        watts = math.nan if book.ledger.watts is None else book.ledger.watts  # unknown, as Prometheus says it
+        metrics.device_power.labels(device.name, device.source).set(watts)
         for (name, version), part in settled.items():
             metrics.inference_energy.labels(name, version, device.name, "dynamic", device.source).inc(part.joules)
             if part.items:

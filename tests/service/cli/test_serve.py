@@ -102,6 +102,12 @@ def test_energy_is_measured_where_rapl_can_be_read(package: Package, tiny: Any, 
         device = httpx.get(f"{server}/energy").json()["devices"][0]
         assert (device["device"], device["source"], device["reader"]) == ("cpu-package-0", "measured", "rapl")
         assert device["joules_total"] <= 29
+        (zone / "energy_uj").unlink()
+        tiny.wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["watts"] is None)
+        assert (
+            'joulebox_device_power_watts{device="cpu-package-0",source="measured"} NaN'
+            in httpx.get(f"{server}/metrics").text
+        )
 
 
 def test_a_second_model_of_the_same_name_keeps_the_server_unready(package: Package, tiny: Any, tmp_path: Path) -> None:
