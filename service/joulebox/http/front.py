@@ -31,7 +31,7 @@ from joulebox.http.exchange import (
 from joulebox.http.oip import Oip
 from joulebox.http.predict import predict
 from joulebox.metrics import Metrics
-from joulebox.runtime.errors import NotFound, ServeError
+from joulebox.runtime.errors import Forbidden, NotAllowed, NotFound, ServeError
 from joulebox.runtime.model import Model
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
@@ -114,13 +114,13 @@ class Front:
 
     async def _predict(self, request: Request, model: Model) -> Reply:
         if request.method != "POST":
-            raise _NotAllowed(f"{request.method} {request.path[:80]}: expected POST with an image")
+            raise NotAllowed(f"{request.method} {request.path[:80]}: expected POST with an image")
         with counted(model, "native"):
             return json_reply(await predict(request, model, self._sampler, expose_energy=self._settings.expose_energy))
 
     def _energy(self, request: Request) -> Reply:
         if not (request.local or self._settings.expose_energy):
-            raise _Forbidden(
+            raise Forbidden(
                 "/energy answers on this machine only, unless the server runs with JOULEBOX_EXPOSE_ENERGY=1"
             )
         return json_reply(ledger_state(self._sampler))
@@ -146,11 +146,3 @@ class Front:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-
-
-class _NotAllowed(ServeError):
-    status = 405
-
-
-class _Forbidden(ServeError):
-    status = 403

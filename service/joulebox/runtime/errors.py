@@ -1,4 +1,4 @@
-"""What can go wrong while a model is served. Each error knows the status that it is answered with."""
+"""What can go wrong while a model is served. Each error knows the HTTP status that it is answered with."""
 
 from __future__ import annotations
 
@@ -15,8 +15,36 @@ class BadRequest(ServeError):
     status = 400
 
 
+class Unauthorized(ServeError):
+    """There is no API key, or not one that is known."""
+
+    status = 401
+
+
+class Forbidden(ServeError):
+    """This client may not."""
+
+    status = 403
+
+
 class NotFound(ServeError):
     status = 404
+
+
+class NotAllowed(ServeError):
+    """The method is not one of the path's."""
+
+    status = 405
+
+
+class TooLarge(ServeError):
+    status = 413
+
+
+class Unsupported(ServeError):
+    """Part of the protocol, and not done by this server."""
+
+    status = 501
 
 
 class NotReady(ServeError):
@@ -25,18 +53,29 @@ class NotReady(ServeError):
     status = 503
 
 
-class TooLarge(ServeError):
-    status = 413
+class Expired(ServeError):
+    """The request's deadline passed before it was computed; the text and the status are Triton's."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Request timeout expired")
 
 
 class Overloaded(ServeError):
-    """The queue is full; the client should come back after `retry_after_s`."""
+    """A limit of the server is reached; the client should come back after `retry_after_s`."""
 
     status = 503
 
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(Overloaded):
+    """A limit of this client's own is reached."""
+
+    status = 429
 
 
 class LoadError(Exception):

@@ -1,12 +1,16 @@
-"""What an operator can set, from `JOULEBOX_*` environment variables, with the defaults."""
+"""What an operator can set: each field by the environment variable `JOULEBOX_<FIELD>`, which the command line sets too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import pathsep
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "JOULEBOX_"
 SHIPPED = "models/*/package"  # in a checkout and in a bento
 
 
@@ -14,18 +18,62 @@ class SettingError(ValueError):
     """A setting is not what it should be."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The server's settings."""
+class Settings(BaseModel):
+    """The server's settings. A 0 where a limit is expected means none, and each such field says so."""
 
-    packages: tuple[Path, ...]
-    threads: int = 1
-    """Of each engine; 0 leaves the choice to the engine."""
-    queue_size: int = 256
-    """Requests that may wait for one model; more are refused."""
-    body_bytes_max: int = 16 * 2**20
-    expose_energy: bool = False
-    """Energy figures to clients beyond loopback: a joule is a power side channel."""
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    packages: tuple[Path, ...] = Field((), description="packages to serve, separated by `:`")
+    repository: Path | None = Field(None, description="a folder of packages that may be loaded by name")
+    workers: Annotated[int, Ge(1), Le(256)] = Field(1, description="worker processes")
+    threads: Annotated[int, Ge(0), Le(1024)] = Field(1, description="threads of each engine; 0 leaves it to the engine")
+    grpc_port: Annotated[int, Ge(0), Le(65535)] = Field(0, description="port for gRPC; 0 is off")
+
+    queue_size: Annotated[int, Ge(1), Le(1_000_000)] = Field(
+        256, description="requests that may wait for one model; more get 503 with `Retry-After`"
+    )
+    batch_max: Annotated[int, Ge(0), Le(4096)] = Field(
+        0, description="most items computed at once; 0 is what pays off by the measurement at warm-up"
+    )
+    batch_delay_ms: Annotated[float, Ge(0), Le(10_000)] | None = Field(
+        None, description="how long a batch may wait to become fuller; unset is what pays off by that measurement"
+    )
+    timeout_s: Annotated[float, Gt(0), Le(86_400)] = Field(
+        30.0, description="a request that is not computed by then is refused; a request may ask for less"
+    )
+    body_bytes_max: Annotated[int, Ge(1024), Le(2**31)] = Field(16 * 2**20, description="larger bodies get 413")
+    inflight_bytes_max: Annotated[int, Ge(1024), Le(2**40)] = Field(
+        256 * 2**20, description="of all bodies being read or answered in one worker; more get 503"
+    )
+    client_inflight_max: Annotated[int, Ge(0), Le(1_000_000)] = Field(
+        0, description="requests of one client (API key, else address) at once; more get 429; 0 is no limit"
+    )
+    connections_max: Annotated[int, Ge(1), Le(1_000_000)] = Field(
+        4096, description="open connections of one worker; more are closed at once"
+    )
+    header_timeout_s: Annotated[float, Gt(0), Le(3600)] = Field(10.0, description="for a request's headers to be whole")
+    body_timeout_s: Annotated[float, Gt(0), Le(3600)] = Field(60.0, description="for a request's body to be whole")
+    idle_timeout_s: Annotated[float, Gt(0), Le(86_400)] = Field(
+        60.0, description="after which a connection without requests is closed"
+    )
+    drain_timeout_s: Annotated[float, Ge(0), Le(86_400)] = Field(
+        30.0, description="for answers under way when asked to stop"
+    )
+
+    expose_energy: bool = Field(False, description="energy figures to clients beyond this machine")
+    shared_memory: bool = Field(False, description="clients on this machine may hand tensors over in shared memory")
+    repository_control: Literal["local", "keyed", "off"] = Field(
+        "local", description="who may load and unload: clients on this machine, any with an API key, or nobody"
+    )
+    api_keys: str | None = Field(None, description="API keys, separated by commas", repr=False)
+    api_keys_file: Path | None = Field(None, description="a file of API keys, read again when it changes")
+    ssl_certfile: Path | None = Field(None, description="TLS certificate")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+    ssl_keyfile_password: str | None = Field(None, description="the key's password", repr=False)
+    ssl_ca_certs: Path | None = Field(None, description="CA certificates; clients then need one of theirs")
+    log_format: Literal["text", "json"] = Field("text", description="log lines for people or for programs")
+    access_log: bool = Field(False, description="a log line for each request")
+    run_folder: Path | None = Field(None, description="where the workers of one server meet; `joulebox serve` makes it")
 
 
 def load_settings(environment: Mapping[str, str], folder: Path) -> Settings:
@@ -34,25 +82,22 @@ def load_settings(environment: Mapping[str, str], folder: Path) -> Settings:
     Raises:
         SettingError: a value is malformed or out of range.
     """
-    named = environment.get("JOULEBOX_PACKAGES", "")
-    packages = [Path(part) for part in named.split(pathsep) if part] or sorted(folder.glob(SHIPPED))
-    return Settings(
-        tuple(packages),
-        threads=_integer(environment, "JOULEBOX_THREADS", Settings.threads, 0, 1024),
-        queue_size=_integer(environment, "JOULEBOX_QUEUE_SIZE", Settings.queue_size, 1, 1_000_000),
-        body_bytes_max=_integer(environment, "JOULEBOX_BODY_BYTES_MAX", Settings.body_bytes_max, 1024, 2**31),
-        expose_energy=_integer(environment, "JOULEBOX_EXPOSE_ENERGY", 0, 0, 1) == 1,
-    )
-
-
-def _integer(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = environment.get(name)
-    if not text:
-        return default
+    given: dict[str, Any] = {
+        field: environment[variable(field)] for field in Settings.model_fields if environment.get(variable(field))
+    }
+    named = [Path(part) for part in given.get("packages", "").split(pathsep) if part]
+    given["packages"] = named or ([] if "repository" in given else sorted(folder.glob(SHIPPED)))
     try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise SettingError(f"{name}={text!r}: expected a whole number from {low} to {high}")
-    return value
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = str(problem["loc"][0])
+        raise SettingError(
+            f"{variable(field)}={str(given.get(field))[:80]!r}: {problem['msg'][0].lower()}{problem['msg'][1:]};"
+            f" it is: {Settings.model_fields[field].description}"
+        ) from error
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets a field."""
+    return PREFIX + field.upper()
