@@ -19,6 +19,17 @@ Make = Callable[..., Package]
 tampering = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 """The fixture's package is put back after each example."""
 
+TEXT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
+VARIANT: dict[str, Any] = {
+    "name": "cpu-fp32",
+    "file": "variants/cpu-fp32.onnx",
+    "engine": "onnxruntime",
+    "provider": "CPUExecutionProvider",
+    "engine_version_min": "1.20",
+    "precision": "fp32",
+    "golden_tolerance": 0.001,
+}
+
 
 def check(folder: Path) -> None:
     open_package(folder).verify()
@@ -96,6 +107,19 @@ def test_values_that_have_no_digest_are_refused(make: Make, value: str) -> None:
     path.write_text(path.read_text().replace('"seed": 0', f'"seed": {value}'))
     with pytest.raises(PackageError):
         open_package(path.parent)
+
+
+def test_a_package_made_before_there_was_batched_is_batched(make: Make) -> None:
+    manifest = make().manifest
+    assert manifest.batched
+    assert manifest.variants[0].external_data == []
+
+
+def test_what_is_not_batched_may_have_any_shape(make: Make) -> None:
+    shapes = [[], [-1, 3, -1], [2]]
+    inputs = [{"name": str(number), "datatype": "INT64", "shape": shape} for number, shape in enumerate(shapes)]
+    manifest = make(batched=False, inputs=inputs, preprocess=None).manifest
+    assert [spec.shape for spec in manifest.inputs] == shapes
 
 
 def test_a_missing_file_is_named(make: Make) -> None:
@@ -189,6 +213,14 @@ def test_a_newer_schema_says_upgrade(make: Make, schema: int) -> None:
         ({"variants": []}, "variants"),
         ({"golden": {"file": "absent.npz", "samples": 1}}, r"absent\.npz is used but not listed"),
         ({"schema_version": "1"}, "schema_version"),
+        ({"batched": False}, "the model is not batched"),
+        ({"inputs": [TEXT, TEXT], "preprocess": None}, "inputs have the same name: text, text"),
+        ({"inputs": [{**TEXT, "shape": [1]}], "preprocess": None}, r"input text has shape \[1\]; a batched model's"),
+        ({"inputs": [{**TEXT, "shape": []}], "preprocess": None}, r"input text has shape \[\]; a batched model's"),
+        ({"variants": [{**VARIANT, "external_data": ["variants/w.data"]}]}, r"variants/w\.data is used but not listed"),
+        ({"variants": [{**VARIANT, "external_data": ["golden.npz"]}]}, r"external data golden\.npz is not beside"),
+        ({"variants": [{**VARIANT, "external_data": ["variants/../golden.npz"]}]}, "external_data"),
+        ({"variants": [{**VARIANT, "external_data": [VARIANT["file"]]}]}, "is not beside or below"),
     ],
 )
 def test_a_sealed_but_unsound_manifest_names_the_key(make: Make, change: dict[str, Any], message: str) -> None:

@@ -72,6 +72,73 @@ def files() -> dict[str, bytes]:
     return {"variants/cpu-fp32.onnx": (HERE / "tiny.onnx").read_bytes(), "golden.npz": golden()}
 
 
+def packed(
+    out: Path, stem: str, given: dict[str, np.ndarray], expected: dict[str, np.ndarray], **changes: Any
+) -> Package:
+    """A package of `STEM.onnx` with these goldens; `changes` give the manifest's inputs and outputs, and what else differs."""
+    buffer = io.BytesIO()
+    named = {f"input.{name}": array for name, array in given.items()}
+    np.savez(buffer, **named, **{f"output.{name}": array for name, array in expected.items()})
+    file = f"variants/{stem}.onnx"
+    content = {file: (HERE / f"{stem}.onnx").read_bytes(), "golden.npz": buffer.getvalue(), **changes.pop("files", {})}
+    defaults: dict[str, Any] = {
+        "name": stem,
+        "preprocess": None,
+        "postprocess": None,
+        "labels": [],
+        "variants": [variant("cpu", "fp32", file)],
+        "golden": {"file": "golden.npz", "samples": len(next(iter(given.values())))},
+    }
+    return write_package(out, fields(**{**defaults, **changes}), content, {})
+
+
+def spec(name: str, datatype: str, *shape: int) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+STATE: dict[str, Any] = {
+    "batched": False,
+    "inputs": [spec("input", "FP32", -1, -1), spec("state", "FP32", 2, -1, 4), spec("sr", "INT64")],
+    "outputs": [spec("output", "FP32", -1, 1), spec("stateN", "FP32", 2, -1, 4)],
+}
+STRINGS: dict[str, Any] = {
+    "inputs": [spec("text", "BYTES", -1), spec("suffix", "BYTES", -1)],
+    "outputs": [spec("joined", "BYTES", -1), spec("id", "INT64", -1)],
+}
+EXTERNAL: dict[str, Any] = {
+    "inputs": [spec("x", "FP32", -1, 16)],
+    "outputs": [spec("y", "FP32", -1, 8)],
+}
+
+
+def state_package(out: Path, **changes: Any) -> Package:
+    """`state.onnx`, which is not batched and has an input of rank 0, with two golden samples."""
+    sounds = np.full((2, 1, 6), 0.5, np.float32)
+    inputs = {"input": sounds, "state": np.zeros((2, 2, 1, 4), np.float32), "sr": np.array([16000, 8000])}
+    logits = np.array([0.5, 0.25], np.float32).reshape(2, 1, 1)
+    outputs = {"output": 1 / (1 + np.exp(-logits)), "stateN": np.full((2, 2, 1, 4), 0.5, np.float32)}
+    return packed(out, "state", inputs, outputs, **{**STATE, **changes})
+
+
+def strings_package(out: Path, **changes: Any) -> Package:
+    """`strings.onnx`: BYTES in and out."""
+    inputs = {"text": np.array(["red", "Jäger"]), "suffix": np.array(["", "–Σ"])}
+    outputs = {"joined": np.array(["red", "Jäger–Σ"]), "id": np.array([0, -1])}
+    return packed(out, "strings", inputs, outputs, **{**STRINGS, **changes})
+
+
+def external_package(out: Path, **changes: Any) -> Package:
+    """`external.onnx`, whose weights lie in a file of their own."""
+    weights = np.fromfile(HERE / "external.data", np.float32).reshape(16, 8)
+    x = np.eye(16, dtype=np.float32)[:3]
+    data = "variants/external.data"
+    variants = [{**variant("cpu", "fp32", "variants/external.onnx"), "external_data": [data]}]
+    files = {data: (HERE / "external.data").read_bytes()}
+    return packed(
+        out, "external", {"x": x}, {"y": x @ weights}, **{**EXTERNAL, "variants": variants, "files": files, **changes}
+    )
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
     return write_package(tmp_path / "tiny", fields(), files(), {"report.json": b"{}"})

@@ -6,20 +6,21 @@ from joulebox.engine.engine import Engine
 from joulebox.engine.onnxruntime import OnnxRuntimeEngine
 from joulebox.package import Package, Variant
 
-ORDER = [("onnxruntime", "CPUExecutionProvider", "int8"), ("onnxruntime", "CPUExecutionProvider", "fp32")]
-"""Best first, where nothing was measured on this host."""
+PRECISIONS = ["int8", "fp32", "mixed", "fp16", "bf16"]
+"""Best first on a CPU, where nothing was measured on this host: it computes halves by way of fp32, which costs more."""
 
 
 def rungs(variants: list[Variant]) -> list[Variant]:
     """The variants, best first."""
-    return sorted(variants, key=lambda variant: ORDER.index((variant.engine, variant.provider, variant.precision)))
+    return sorted(variants, key=lambda variant: PRECISIONS.index(variant.precision))
 
 
 def open_engine(package: Package, variant: Variant, *, threads: int) -> Engine:
-    """Opens a variant; its file's bytes are checked against their digest first.
+    """Opens a variant; its files' bytes are checked against their digests first.
 
     Raises:
-        PackageError: the file is not what the manifest says.
+        PackageError: a file is not what the manifest says.
         EngineError: this host cannot run it.
     """
-    return OnnxRuntimeEngine(variant, package.read(variant.file), package.manifest, threads=threads)
+    external = {file.removeprefix(variant.folder): package.read(file) for file in variant.external_data}
+    return OnnxRuntimeEngine(variant, package.read(variant.file), package.manifest, external, threads=threads)

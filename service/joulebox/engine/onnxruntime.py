@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from joulebox.engine.datatypes import ONNXRUNTIME
 from joulebox.engine.engine import EngineError, Tensors
-from joulebox.package import Manifest, Variant
+from joulebox.package import Manifest, TensorSpec, Variant
 
 ort: Any = onnxruntime  # its stubs are partial
 
 DEVICES = {"CPUExecutionProvider": "cpu"}
+EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+NOWHERE = "/dev/null"  # a folder below which there can be no file
 
 
 class OnnxRuntimeEngine:
@@ -21,8 +28,13 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, variant: Variant, model: bytes, manifest: Manifest, *, threads: int) -> None:
+    def __init__(
+        self, variant: Variant, model: bytes, manifest: Manifest, external: Mapping[str, bytes], *, threads: int
+    ) -> None:
         """Opens a variant from the bytes of its ONNX file.
+
+        Args:
+            external: the contents of its external data files, by their location as the ONNX file has it.
 
         Raises:
             EngineError: this ONNX Runtime is too old or without the provider, the file is no model, or its inputs or
@@ -34,13 +46,10 @@ class OnnxRuntimeEngine:
             raise EngineError(
                 f"{variant.provider} is not in this build of onnxruntime ({', '.join(ort.get_available_providers())})"
             )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a spinning thread burns joules
+        options = _options(manifest, threads)
         try:
-            self._session = ort.InferenceSession(model, options, providers=[variant.provider])
+            with _external_data(options, external):
+                self._session = ort.InferenceSession(model, options, providers=[variant.provider])
         except Exception as error:  # onnxruntime raises several unrelated types
             raise EngineError(f"{variant.file} does not load: {_first_line(error)}") from error
         used = self._session.get_providers()
@@ -49,13 +58,66 @@ class OnnxRuntimeEngine:
         _check_tensors("input", variant, self._session.get_inputs(), manifest.inputs)
         _check_tensors("output", variant, self._session.get_outputs(), manifest.outputs)
         self._outputs = [output.name for output in manifest.outputs]
+        self._strings = [spec.name for spec in manifest.inputs if spec.datatype == "BYTES"]
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        feeds = dict(inputs)
+        for name in self._strings:
+            feeds[name] = _text(name, feeds[name])
         try:
-            results = self._session.run(self._outputs, dict(inputs))
+            results = self._session.run(self._outputs, feeds)
         except Exception as error:
             raise EngineError(_first_line(error)) from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _options(manifest: Manifest, threads: int) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a spinning thread burns joules
+    if any(-1 in spec.shape[manifest.batched :] for spec in manifest.inputs):
+        options.enable_mem_pattern = False  # it keeps a plan for each shape ever seen
+    return options
+
+
+@contextmanager
+def _external_data(options: Any, contents: Mapping[str, bytes]) -> Generator[None]:
+    """While a session is made from bytes: its external data, and that ONNX Runtime looks for no more in our folder.
+
+    Before 1.24 it took such data from files only. It maps them into memory, so they need not outlive this.
+    """
+    if hasattr(options, "add_external_initializers_from_files_in_memory"):
+        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, NOWHERE)
+        if contents:
+            sizes = [len(content) for content in contents.values()]
+            options.add_external_initializers_from_files_in_memory(list(contents), list(contents.values()), sizes)
+        yield
+        return
+    with TemporaryDirectory(prefix="joulebox-") as folder:
+        options.add_session_config_entry(EXTERNAL_DATA_FOLDER, folder)
+        for location, content in contents.items():
+            path = Path(folder, location)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield
+
+
+def _text(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Strings as ONNX Runtime takes them: of `bytes` it would take what Python shows of them, `b'…'`.
+
+    Raises:
+        EngineError: they are not UTF-8.
+    """
+    values: list[Any] = array.ravel().tolist()
+    if not any(isinstance(value, bytes) for value in values):
+        return array
+    try:
+        texts = [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError as error:
+        raise EngineError(f"input {name!r} holds {error.object[:40]!r}, which is not UTF-8") from error
+    return np.reshape(np.array(texts, np.object_), array.shape)
 
 
 def _check_version(variant: Variant) -> None:
@@ -70,11 +132,33 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("+", maxsplit=1)[0].split(".")[:3] if part.isdigit())
 
 
-def _check_tensors(kind: str, variant: Variant, actual: Any, expected: Any) -> None:
-    found = {tensor.name: (ONNXRUNTIME.get(tensor.type), len(tensor.shape)) for tensor in actual}
-    wanted = {tensor.name: (tensor.datatype, len(tensor.shape)) for tensor in expected}
-    if found != wanted:
-        raise EngineError(f"{variant.file} has {kind}s {found}; the manifest says {wanted}")
+def _check_tensors(kind: str, variant: Variant, actual: Any, specs: list[TensorSpec]) -> None:
+    found = {tensor.name: tensor for tensor in actual}
+    if found.keys() != {spec.name for spec in specs}:
+        wanted = sorted(spec.name for spec in specs)
+        raise EngineError(f"{variant.file} has {kind}s {sorted(found)}; the manifest says {wanted}")
+    for spec in specs:
+        tensor = found[spec.name]
+        fits = _fits(tensor.shape, spec.shape, wider=kind == "output")
+        if ONNXRUNTIME.get(tensor.type) != spec.datatype or not fits:
+            raise EngineError(
+                f"{variant.file} has {kind} {spec.name} as {tensor.type} {tensor.shape}; "
+                f"the manifest says {spec.datatype} {spec.shape}"
+            )
+
+
+def _fits(declared: list[Any], shape: list[int], *, wider: bool) -> bool:
+    """Whether a shape of the manifest agrees with the ONNX file's, which has numbers where it is fixed.
+
+    ONNX Runtime gives `[]` where the file says nothing of the rank. A file may be narrower on outputs (`wider`): what
+    it says of those is a remark, which ONNX Runtime does not hold it to.
+    """
+    if not declared:
+        return True
+    if len(declared) != len(shape):
+        return False
+    pairs = zip(declared, shape, strict=True)
+    return all(not isinstance(size, int) or size in (want, -1) or (wider and want == -1) for size, want in pairs)
 
 
 def _first_line(error: Exception) -> str:

@@ -31,7 +31,7 @@ class Section(BaseModel):
 
 
 class TensorSpec(Section):
-    """One input or output; -1 in a shape is a free dimension, the first one the batch."""
+    """One input or output; -1 in a shape is a free dimension, the first one the batch where the model is `batched`."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
     datatype: Datatype
@@ -79,13 +79,31 @@ class Variant(Section):
     engine: Literal["onnxruntime"]
     provider: Literal["CPUExecutionProvider"]
     engine_version_min: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "fp16", "bf16", "int8", "mixed"]
     golden_tolerance: Annotated[Finite, Gt(0)]
-    """Largest absolute difference from the golden outputs that is let through."""
+    """Largest absolute difference from golden outputs of floats that is let through; all others have to be equal."""
+    external_data: list[RelativePath] = []
+    """Files of weights beside the model. It names each by its path from the model's own folder."""
+
+    @model_validator(mode="after")
+    def _beside(self) -> Variant:
+        for file in self.external_data:
+            if not file.startswith(self.folder) or file == self.file:
+                raise ValueError(f"external data {file} is not beside or below {self.file}")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """Of the model's file, with the slash after it; empty at the top of the package."""
+        return self.file[: self.file.rfind("/") + 1]
 
 
 class Golden(Section):
-    """`golden.npz`: arrays `input.NAME` and `output.NAME`, `samples` along the first dimension."""
+    """`golden.npz`: arrays `input.NAME` and `output.NAME`; BYTES are unicode strings there.
+
+    Sample i of a batched model is `array[i : i + 1]`. Where the model is not batched, arrays have `samples` as one
+    dimension more in front, and sample i is `array[i]`.
+    """
 
     file: RelativePath
     samples: Positive
@@ -122,6 +140,8 @@ class Manifest(Section):
     schema_version: Literal[1]
     name: Name
     version: Version
+    batched: bool = True
+    """Whether the first dimension of each input and output is the batch, so that requests may be joined along it."""
     inputs: Annotated[list[TensorSpec], Field(min_length=1)]
     outputs: Annotated[list[TensorSpec], Field(min_length=1)]
     preprocess: ImagePreprocess | None
@@ -137,7 +157,8 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
-        named = [variant.file for variant in self.variants] + [self.golden.file]
+        named = [file for variant in self.variants for file in (variant.file, *variant.external_data)]
+        named.append(self.golden.file)
         unlisted = [file for file in named if file not in self.files]
         if unlisted:
             raise ValueError(f"{unlisted[0]} is used but not listed under files")
@@ -149,16 +170,30 @@ class Manifest(Section):
         names = [variant.name for variant in self.variants]
         if len(set(names)) != len(names):
             raise ValueError(f"variants have the same name: {', '.join(sorted(names))}")
+        self._check_tensors("input", self.inputs)
+        self._check_tensors("output", self.outputs)
         if self.preprocess is not None:
             self._check_image_input(self.preprocess)
         if self.postprocess is not None:
             self._check_classes()
         return self
 
+    def _check_tensors(self, kind: str, specs: list[TensorSpec]) -> None:
+        names = [spec.name for spec in specs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{kind}s have the same name: {', '.join(sorted(names))}")
+        for spec in specs:
+            if self.batched and spec.shape[:1] != [-1]:
+                raise ValueError(
+                    f"{kind} {spec.name} has shape {spec.shape}; a batched model's begin with -1, the batch"
+                )
+
     def _check_image_input(self, preprocess: ImagePreprocess) -> None:
         expected = [-1, preprocess.channels, preprocess.height, preprocess.width]
         if len(self.inputs) != 1 or self.inputs[0].datatype != "FP32" or self.inputs[0].shape != expected:
             raise ValueError(f"preprocess makes one FP32 input {expected}; the inputs are {self.inputs}")
+        if not self.batched:
+            raise ValueError("preprocess makes batches of images; the model is not batched")
 
     def _check_classes(self) -> None:
         expected = [-1, len(self.labels)]

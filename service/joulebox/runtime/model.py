@@ -17,7 +17,7 @@ from joulebox.engine import Engine, EngineError, Tensors, open_engine, rungs
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, Variant
 from joulebox.runtime.errors import BadRequest, LoadError, NotReady, Overloaded
-from joulebox.runtime.golden import GoldenMismatch, read_golden, verify
+from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify
 from joulebox.runtime.settings import Settings
 
 log = logging.getLogger("joulebox.model")
@@ -149,7 +149,7 @@ class Model:
             self._turn.release()
 
     async def _compute(self, running: Running, inputs: Tensors, arrived_s: float) -> Inference:
-        items = len(next(iter(inputs.values())))
+        items = len(next(iter(inputs.values()))) if self.package.manifest.batched else 1
         self._started_s = started_s = time.perf_counter()
         try:
             if items * running.seconds_per_item <= INLINE_S:
@@ -219,11 +219,12 @@ class Model:
 
     def _start(self, variant: Variant) -> Running:
         inputs, expected = read_golden(self.package)
+        batched = self.package.manifest.batched
         engine = open_engine(self.package, variant, threads=self._settings.threads)
         self._enter(State.VERIFYING)
-        verify(engine, variant, inputs, expected)
+        verify(engine, variant, inputs, expected, batched=batched)
         self._enter(State.WARMING_UP)
-        first = {name: array[:1] for name, array in inputs.items()}
+        first = sample(inputs, 0, batched=batched)
         return Running(variant, engine, _warm_up(lambda: engine.run(first)))
 
     def _enter(self, state: State) -> None:

@@ -46,6 +46,15 @@ def test_inference_gives_outputs_and_counts_its_work(package: Package) -> None:
     assert registry.get_sample_value("joulebox_inferences_total", labels) == 5
 
 
+def test_a_model_that_is_not_batched_computes_one_item_whatever_its_shapes(tmp_path: Path, tiny: Any) -> None:
+    model, _ = model_of(tiny.state_package(tmp_path / "state"))
+    model.load()
+    given = {"input": np.ones((3, 9), np.float32), "state": np.zeros((2, 3, 4), np.float32), "sr": np.array(8000)}
+    inference = asyncio.run(model.infer(given))
+    assert inference.items == model.work(0).items == 1
+    assert inference.outputs["output"].shape == (3, 1)
+
+
 def two_variants(tmp_path: Path, tiny: Any, wrong: str) -> Package:
     variants = [
         tiny.variant("cpu-fp32", "fp32", "variants/cpu-fp32.onnx"),
