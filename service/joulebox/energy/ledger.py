@@ -98,11 +98,10 @@ class Ledger:
         """Leaves out an interval whose energy is unknown: what was done in it is not booked."""
         self._seen = dict(work)
 
-    def provisional(self, key: Key, busy_s: float) -> float | None:
-        """What so much busy time would cost, by the figures settled so far; None where there are none yet."""
+    def busy_watts_of(self, key: Key) -> float | None:
+        """What a model uses while it is busy, by the figures settled so far; None where there are none yet."""
         account = self.accounts.get(key)
-        watts = (account.watts if account else None) or self.busy_watts
-        return None if watts is None else watts * busy_s
+        return (account.watts if account else None) or self.busy_watts
 
     def _last(self, key: Key) -> Work:
         return self._seen.get(key, Work(0.0, 0))

@@ -1,115 +1,124 @@
-"""Requests and answers over plain ASGI, without a framework's layers in between."""
+"""One request, whole, and its answer: what every way into the server makes of the bytes on the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from joulebox.runtime.errors import BadRequest, Overloaded, ServeError, TooLarge
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from joulebox.runtime.errors import BadRequest, Overloaded, ServeError
 
 JSON = b"application/json"
 LOOPBACK = ("127.", "::ffff:127.")
+TARGETS_MAX = 512
+
+Header = tuple[bytes, bytes]
 
 
-class ClientGone(Exception):
-    """The client closed the connection before its request was whole."""
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request line asks for: the path as it was sent and as its parts, and the query."""
+
+    path: str
+    parts: tuple[str, ...]
+    query: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
-    """One request, its body not yet read."""
+    """A request with its body. Header names are lower case; of a header that comes twice, the last one counts."""
 
-    scope: Scope
-    receive: Receive
-    body_bytes_max: int
-
-    @property
-    def path(self) -> str:
-        return self.scope["path"]
-
-    @property
-    def method(self) -> str:
-        return self.scope["method"]
-
-    @property
-    def local(self) -> bool:
-        """Whether the client is on this machine."""
-        client = self.scope.get("client")
-        return client is None or client[0] == "::1" or client[0].startswith(LOOPBACK)
+    method: str
+    target: Target
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+    local: bool = True
+    """Whether the client is on this machine."""
+    client: str = ""
+    """Whose limits apply: the name of its API key, else its address."""
+    id: str = ""
+    extra: list[Header] = field(default_factory=list[Header])
+    """Headers that its answer has to carry."""
 
     def header(self, name: bytes) -> bytes:
         """A header's value; empty where it is missing."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return value
-        return b""
+        return self.headers.get(name, b"")
 
-    async def body(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            TooLarge: it is longer than the limit; nothing more of it was read.
-            ClientGone: the client left.
-        """
-        declared = self.header(b"content-length")
-        if declared.isdigit() and int(declared) > self.body_bytes_max:
-            raise TooLarge(f"the body has {int(declared)} bytes; at most {self.body_bytes_max} are read")
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self.body_bytes_max:
-                raise TooLarge(f"the body has more than {self.body_bytes_max} bytes, which is the most that is read")
-            chunks.append(chunk)
-            if not message.get("more_body", False):
-                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    async def json(self) -> dict[str, Any]:
+    def json(self) -> dict[str, Any]:
         """The body as a JSON object.
 
         Raises:
             BadRequest: it is something else.
         """
-        body = await self.body()
-        try:
-            content = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise BadRequest(f"the body is not JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise BadRequest(f"the body is a JSON {type(content).__name__}; expected an object")
-        return content  # pyright: ignore[reportUnknownVariableType]  # whoever reads a key checks it
+        return json_object(self.body)
 
 
-@dataclass(frozen=True)
+def json_object(content: bytes | memoryview) -> dict[str, Any]:
+    """JSON, which has to be an object.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    try:
+        parsed = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"failed to parse the request JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise BadRequest(f"the body is a JSON {type(parsed).__name__}; expected an object")
+    return parsed  # pyright: ignore[reportUnknownVariableType]  # whoever reads a key checks it
+
+
+class Targets:
+    """Request lines that were taken apart before; clients ask for few."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Target] = {}
+
+    def parse(self, raw: bytes) -> Target:
+        """Takes a request's target apart.
+
+        Raises:
+            BadRequest: it is no path.
+        """
+        target = self._known.get(raw)
+        if target is None:
+            target = parse_target(raw)
+            if len(self._known) >= TARGETS_MAX:
+                self._known.clear()
+            self._known[raw] = target
+        return target
+
+
+def parse_target(raw: bytes) -> Target:
+    """The target of a request line, in origin form or absolute.
+
+    Raises:
+        BadRequest: it is no path.
+    """
+    path, _, query = raw.partition(b"?")
+    if not path.startswith(b"/"):
+        path = b"/" + path.partition(b"://")[2].partition(b"/")[2] if b"://" in path else path
+    text = unquote(path.decode("latin-1"))
+    if not text.startswith("/"):
+        raise BadRequest(f"the target {text[:80]!r} is no path")
+    return Target(text, tuple(part for part in text.split("/") if part), query)
+
+
+def is_local(address: str | None) -> bool:
+    """Whether a client's address is one of this machine; unknown where the socket has none, as a Unix socket."""
+    return not address or address == "::1" or address.startswith(LOOPBACK)
+
+
+@dataclass(slots=True)
 class Reply:
     """An answer, whole."""
 
     status: int
     body: bytes = b""
     content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-    async def send(self, send: Send) -> None:
-        headers = [
-            (b"content-type", self.content_type),
-            (b"content-length", str(len(self.body)).encode()),
-            *self.headers,
-        ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+    headers: list[Header] = field(default_factory=list[Header])
 
 
 def json_reply(content: Any, status: int = 200) -> Reply:
@@ -117,7 +126,8 @@ def json_reply(content: Any, status: int = 200) -> Reply:
 
 
 def error_reply(error: ServeError) -> Reply:
+    """`{"error": message}` with the error's status, and when to come back where the server is full."""
     reply = json_reply({"error": str(error)}, error.status)
     if isinstance(error, Overloaded):
-        return Reply(reply.status, reply.body, headers=((b"retry-after", str(error.retry_after_s).encode()),))
+        reply.headers.append((b"retry-after", str(error.retry_after_s).encode()))
     return reply

@@ -3,6 +3,8 @@
 A request for inference so never passes through BentoML's layers (metrics, tracing, access log), which cost ten times
 what the inference of a small model does. Anything else is refused here, since BentoML would make a metric series of
 each path that it is asked for.
+
+`joulebox serve` brings whole requests (`connection.py`) to `begin`; under another ASGI server `__call__` does.
 """
 
 from __future__ import annotations
@@ -13,24 +15,15 @@ from typing import Any
 
 import orjson
 
-from joulebox.http.counted import counted
-from joulebox.http.energy import ledger_state
-from joulebox.http.exchange import (
-    JSON,
-    App,
-    ClientGone,
-    Message,
-    Receive,
-    Reply,
-    Request,
-    Scope,
-    Send,
-    error_reply,
-    json_reply,
-)
-from joulebox.http.oip import Oip
+from joulebox.http.asgi import App, Receive, Scope, Send, collect, read_body, request_of, send_reply, watch
+from joulebox.http.compression import decompress
+from joulebox.http.connections import Connections
+from joulebox.http.exchange import JSON, Reply, Request, error_reply, json_reply, parse_target
+from joulebox.http.oip import Later, Oip
 from joulebox.http.predict import predict
+from joulebox.http.timed import Timed
 from joulebox.metrics import Metrics
+from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.errors import Forbidden, NotAllowed, NotFound, ServeError
 from joulebox.runtime.model import Model
 from joulebox.runtime.repository import Repository
@@ -51,23 +44,39 @@ class Front:
     """Owns `/v2`, `/predict`, `/models`, `/energy` and `/metrics`."""
 
     def __init__(
-        self, inner: App, settings: Settings, repository: Repository, sampler: Sampler, metrics: Metrics
+        self, inner: App, settings: Settings, dataplane: Dataplane, sampler: Sampler, metrics: Metrics
     ) -> None:
+        self.settings = settings
         self._inner = inner
-        self._settings = settings
-        self._repository = repository
+        self._dataplane = dataplane
+        self._repository: Repository = dataplane.repository
         self._sampler = sampler
         self._metrics = metrics
-        self._oip = Oip(repository, sampler, expose_energy=settings.expose_energy)
+        self._oip = Oip(dataplane, settings)
         self._background: list[asyncio.Task[None]] = []
+        self.connections = Connections(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] not in BENTOML_PATHS:
-            await self._answer(Request(scope, receive, self._settings.body_bytes_max), send)
-        else:
+        elif scope["type"] != "http" or scope["path"] in BENTOML_PATHS:
             await self._inner(scope, receive, send)
+        else:
+            await send_reply(await self._answer(scope, receive), send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        """A request that came through another ASGI server."""
+        request = request_of(scope)
+        try:
+            self.admit(request)
+            request.body = await read_body(request, receive, self.settings.body_bytes_max)
+        except ServeError as error:
+            return error_reply(error)
+        begun = self.begin(request)
+        if isinstance(begun, Reply):
+            return begun
+        await watch(begun, receive)
+        return self.reply_of(request, begun)
 
     @property
     def ready(self) -> bool:
@@ -76,66 +85,93 @@ class Front:
 
     async def predict_json(self, content: dict[str, Any]) -> Any:
         """What `POST /predict` answers to this JSON, for callers in this process."""
+        target = parse_target(b"/predict")
+        request = Request("POST", target, {b"content-type": JSON}, orjson.dumps(content))
+        begun = self.begin(request)
+        if not isinstance(begun, Reply):
+            await asyncio.wait([begun])
+            begun = self.reply_of(request, begun)
+        return orjson.loads(begun.body)
 
-        async def receive() -> Message:
-            return {"type": "http.request", "body": orjson.dumps(content)}
-
-        scope = {"method": "POST", "path": "/predict", "headers": [(b"content-type", JSON)]}
-        reply = await self._reply(Request(scope, receive, self._settings.body_bytes_max))
-        return orjson.loads(reply.body)
-
-    async def _answer(self, request: Request, send: Send) -> None:
+    def begin(self, request: Request) -> Reply | Later:
+        """Answers a request, or begins to; errors are answers too."""
         try:
-            reply = await self._reply(request)
+            if b"content-encoding" in request.headers:
+                decompress(request, self.settings.body_bytes_max)
+            return self._route(request)
         except ServeError as error:
-            reply = error_reply(error)
-        except ClientGone:
-            return
+            return error_reply(error)
         except Exception:
-            log.exception("%s %s failed", request.method, request.path[:200])
-            reply = json_reply({"error": "the server failed to answer; its log says why"}, 500)
-        await reply.send(send)
+            log.exception("%s %s failed", request.method, request.target.path[:200])
+            return json_reply({"error": "the server failed to answer; its log says why"}, 500)
 
-    async def _reply(self, request: Request) -> Reply:
-        first, *rest = request.path[1:].split("/")
-        match first, rest:
-            case "v2", _:
-                return await self._oip(request, rest)
-            case "predict", []:
-                return await self._predict(request, self._repository.only())
-            case "models", [name, "predict"]:
-                return await self._predict(request, self._repository.get(name))
-            case "energy", []:
+    def reply_of(self, request: Request, later: Later) -> Reply:
+        """The answer that `begin` has promised, now that it is there; errors are answers too."""
+        try:
+            return later.result()
+        except ServeError as error:
+            return error_reply(error)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.target.path[:200])
+            return json_reply({"error": "the server failed to answer; its log says why"}, 500)
+
+    def admit(self, request: Request) -> None:
+        """Whether a request may go on to send its body.
+
+        Raises:
+            ServeError: it may not.
+        """
+
+    def finished(self, request: Request | None, reply: Reply) -> None:
+        """A request was refused before it was whole."""
+
+    def _route(self, request: Request) -> Reply | Later:
+        match request.target.parts:
+            case ("v2", *_):
+                return self._oip.begin(request)
+            case ("predict",):
+                return self._predict(request, self._repository.only())
+            case ("models", name, "predict"):
+                return self._predict(request, self._repository.get(name))
+            case ("energy",):
                 return self._energy(request)
-            case "metrics", []:
-                return Reply(200, self._metrics.render(), TEXT)
+            case ("metrics",):
+                return self._scrape()
             case _:
-                raise NotFound(f"there is nothing at {request.path[:80]}; / shows what there is")
+                if request.target.path in BENTOML_PATHS:
+                    return asyncio.get_running_loop().create_task(collect(self._inner, request))
+                raise NotFound(f"there is nothing at {request.target.path[:80]}; / shows what there is")
 
-    async def _predict(self, request: Request, model: Model) -> Reply:
+    def _predict(self, request: Request, model: Model) -> Later:
         if request.method != "POST":
-            raise NotAllowed(f"{request.method} {request.path[:80]}: expected POST with an image")
-        with counted(model, "native"):
-            return json_reply(await predict(request, model, self._sampler, expose_energy=self._settings.expose_energy))
+            raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected POST with an image")
+        timed = Timed(model, "native")
+        shown = request.local or self.settings.expose_energy
+        return timed.later(predict(request, model, self._sampler, timed, shown=shown))
+
+    def _scrape(self) -> Reply:
+        for model in self._repository.models.values():
+            model.flush()
+        return Reply(200, self._metrics.render(), TEXT)
 
     def _energy(self, request: Request) -> Reply:
-        if not (request.local or self._settings.expose_energy):
+        if not (request.local or self.settings.expose_energy):
             raise Forbidden(
                 "/energy answers on this machine only, unless the server runs with JOULEBOX_EXPOSE_ENERGY=1"
             )
-        return json_reply(ledger_state(self._sampler))
+        return json_reply(self._sampler.state)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def watched_receive() -> Message:
+        async def watched_receive() -> Any:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 await self._stop()
             return message
 
-        async def watched_send(message: Message) -> None:
+        async def watched_send(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._background = [
-                    asyncio.create_task(work) for work in (self._repository.load(), self._sampler.run())
+                    asyncio.create_task(_logged(work)) for work in (self._repository.run(), self._sampler.run())
                 ]
             await send(message)
 
@@ -143,6 +179,16 @@ class Front:
 
     async def _stop(self) -> None:
         await self._repository.drain()
+        self._sampler.tick()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+
+
+async def _logged(work: Any) -> None:
+    """A background task whose end is never silent."""
+    try:
+        await work
+    except Exception:
+        log.exception("a background task ended")
+        raise

@@ -1,172 +1,220 @@
-"""The Open Inference Protocol, version 2, REST with JSON tensors.
+"""The Open Inference Protocol, version 2, over REST, with Triton's extensions.
 
 https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+https://github.com/triton-inference-server/server/tree/main/docs/protocol
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
-import joulebox
-from joulebox.engine import Tensors
-from joulebox.http.counted import counted
-from joulebox.http.energy import energy_of
-from joulebox.http.exchange import Reply, Request, json_reply
-from joulebox.http.tensors import from_json
-from joulebox.package import Manifest, TensorSpec
-from joulebox.runtime.errors import BadRequest, NotFound
-from joulebox.runtime.model import Inference, Model, State
-from joulebox.runtime.repository import Repository
-from joulebox.runtime.sampler import Sampler
+from joulebox.http.codec import Codec
+from joulebox.http.compression import compress
+from joulebox.http.energy import energy_parameters
+from joulebox.http.exchange import JSON, Reply, Request, json_reply
+from joulebox.http.timed import Timed
+from joulebox.oip.call import Answer, Call
+from joulebox.oip.dataplane import Dataplane
+from joulebox.runtime.errors import BadRequest, Forbidden, NotAllowed, NotFound
+from joulebox.runtime.model import Model
+from joulebox.runtime.settings import Settings
+
+HEADER_LENGTH = b"inference-header-content-length"
+TIMEOUT = b"x-request-timeout-ms"
+OCTETS = b"application/octet-stream"
+
+Later = asyncio.Task[Reply]
+"""An answer that is not there yet; cancelling it drops the work."""
 
 
 class Oip:
     """What is below `/v2`."""
 
-    def __init__(self, repository: Repository, sampler: Sampler, *, expose_energy: bool) -> None:
-        self._repository = repository
-        self._sampler = sampler
-        self._expose_energy = expose_energy
+    def __init__(self, dataplane: Dataplane, settings: Settings) -> None:
+        self._dataplane = dataplane
+        self._settings = settings
+        self._codecs: WeakKeyDictionary[Model, Codec] = WeakKeyDictionary()
 
-    async def __call__(self, request: Request, rest: list[str]) -> Reply:
-        """Answers a request, whose path goes on with `rest` after `/v2`."""
-        match request.method, [part for part in rest if part]:
-            case "GET", []:
-                return json_reply({"name": "joulebox", "version": joulebox.__version__, "extensions": []})
-            case "GET", ["health", "live"]:
-                return json_reply({"live": True})
-            case "GET", ["health", "ready"]:
-                ready = self._repository.ready
-                return json_reply({"ready": ready}, 200 if ready else 503)
-            case _, ["models", name, *rest]:
-                return await self._model(request, name, rest)
+    def begin(self, request: Request) -> Reply | Later:
+        """Answers a request, or begins to. On the event loop.
+
+        Raises:
+            ServeError: it is refused.
+        """
+        match request.target.parts[1:]:
+            case ("models", name, "infer"):
+                return self._infer(request, name)
+            case ("models", name, "versions", version, "infer"):
+                return self._infer(request, name, version)
+            case ("repository", *rest):
+                return self._repository(request, rest)
+            case ("systemsharedmemory", *rest):
+                _need(request, "POST" if rest and rest[-1] != "status" else "GET")
+                return json_reply(self._shared_memory(request, rest))
+            case rest:
+                _need(request, "GET")
+                return self._tell(request, list(rest))
+
+    def _tell(self, request: Request, rest: list[str]) -> Reply:
+        dataplane = self._dataplane
+        match rest:
+            case []:
+                return json_reply(dataplane.server_metadata())
+            case ["health", ("live" | "ready") as what]:
+                fine = what == "live" or dataplane.ready
+                return json_reply({what: fine}, 200 if fine else 503)
+            case ["models", "stats"]:
+                return json_reply(dataplane.statistics())
+            case ["models", name, "versions", version, *what] if len(what) <= 1:
+                return self._tell_model(request, name, version, *what)
+            case ["models", name, *what] if len(what) <= 1:
+                return self._tell_model(request, name, None, *what)
             case _:
-                raise NotFound(f"{request.method} {request.path[:80]} is not part of the protocol")
+                raise _nothing(request)
 
-    async def _model(self, request: Request, name: str, rest: list[str]) -> Reply:
-        version = None
-        if len(rest) >= 2 and rest[0] == "versions":
-            version, rest = rest[1], rest[2:]
-        model = self._repository.get(name, version)
-        match request.method, rest:
-            case "GET", []:
-                return json_reply(metadata(model))
-            case "GET", ["ready"]:
-                ready = model.state is State.READY
-                return json_reply({"name": model.name, "ready": ready}, 200 if ready else 503)
-            case "POST", ["infer"]:
-                with counted(model, "oip"):
-                    return await self._infer(request, model)
+    def _tell_model(self, request: Request, name: str, version: str | None, what: str = "") -> Reply:
+        match what:
+            case "":
+                return json_reply(self._dataplane.model_metadata(name, version))
+            case "ready":
+                ready = self._dataplane.model_ready(name, version)
+                return json_reply({"name": name, "ready": ready}, 200 if ready else 503)
+            case "config":
+                return json_reply(self._dataplane.model_config(name, version))
+            case "stats":
+                return json_reply(self._dataplane.statistics(name, version))
             case _:
-                raise NotFound(f"{request.method} {request.path[:80]} is not part of the protocol")
+                raise _nothing(request)
 
-    async def _infer(self, request: Request, model: Model) -> Reply:
-        content = await request.json()
-        manifest = model.package.manifest
-        identifier = content.get("id")
-        if identifier is not None and not isinstance(identifier, str):
-            raise BadRequest(f"id is {type(identifier).__name__}; expected a string")
-        inputs = read_inputs(manifest, content.get("inputs"))
-        wanted = read_outputs(manifest, content.get("outputs"))
-        inference = await model.infer(inputs)
-        answer: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-        if identifier is not None:
-            answer["id"] = identifier
-        answer["parameters"] = self._parameters(request, model, inference)
-        answer["outputs"] = [_output(spec, inference) for spec in wanted]
-        return json_reply(answer)
+    def _infer(self, request: Request, name: str, version: str | None = None) -> Reply | Later:
+        _need(request, "POST")
+        model = self._dataplane.repository.get(name, version)
+        codec = self._codecs.get(model)
+        if codec is None:
+            codec = self._codecs[model] = Codec(model, self._dataplane.regions)
+        timed = Timed(model, "oip")
+        try:
+            call = codec.decode(request.body, _header_length(request))
+            timed.decoded()
+            answer = self._dataplane.infer_now(model, call)
+            if answer is None:
+                return timed.later(self._compute(request, codec, call, timed))
+            reply = self._reply(request, codec, call, answer)
+            timed.done(reply, answer.inference)
+            return reply
+        except BaseException as error:
+            timed.failed(error)
+            raise
 
-    def _parameters(self, request: Request, model: Model, inference: Inference) -> dict[str, Any]:
-        energy = energy_of(self._sampler.provisional(model, inference), request, expose=self._expose_energy)
-        if energy is None:
-            return {}
-        known = {} if energy["joules"] is None else {"energy_joules": energy["joules"]}
-        return {**known, "energy_source": energy["source"], "energy_provisional": True}
+    async def _compute(self, request: Request, codec: Codec, call: Call, timed: Timed) -> Reply:
+        asked_s = timeout_of_header(request)
+        if asked_s is not None:
+            call.timeout_s = asked_s if call.timeout_s is None else min(asked_s, call.timeout_s)
+        answer = await self._dataplane.infer(timed.model, call)
+        reply = self._reply(request, codec, call, answer)
+        timed.done(reply, answer.inference)
+        return reply
+
+    def _reply(self, request: Request, codec: Codec, call: Call, answer: Answer) -> Reply:
+        energy = energy_parameters(answer.energy, shown=request.local or self._settings.expose_energy)
+        body, header_bytes = codec.encode(call, answer, energy)
+        reply = Reply(200, body, JSON if header_bytes is None else OCTETS)
+        if header_bytes is not None:
+            reply.headers.append((HEADER_LENGTH, str(header_bytes).encode()))
+        compress(request, reply)
+        return reply
+
+    def _repository(self, request: Request, rest: list[str]) -> Reply | Later:
+        _need(request, "POST")
+        control = self._settings.repository_control
+        if control == "off":
+            raise Forbidden("the model repository is closed (JOULEBOX_REPOSITORY_CONTROL=off)")
+        match rest:
+            case ["index"]:
+                return asyncio.create_task(self._index(bool(request.body and request.json().get("ready"))))
+            case ["models", name, ("load" | "unload") as what]:
+                if control == "local" and not request.local:
+                    raise Forbidden(
+                        "models are loaded and unloaded from this machine only (JOULEBOX_REPOSITORY_CONTROL=keyed lets API keys do it)"
+                    )
+                work = self._load(request, name) if what == "load" else self._dataplane.unload(name)
+                return asyncio.create_task(_done(work))
+            case _:
+                raise _nothing(request)
+
+    def _load(self, request: Request, name: str) -> Coroutine[Any, Any, None]:
+        parameters: Any = (request.json() if request.body else {}).get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise BadRequest(f"parameters is {str(parameters)[:80]!r}; expected an object")
+        return self._dataplane.load(name, cast("dict[str, Any]", parameters))
+
+    async def _index(self, ready: bool) -> Reply:
+        return json_reply(await self._dataplane.index(ready=ready))
+
+    def _shared_memory(self, request: Request, rest: list[str]) -> Any:
+        regions = self._dataplane.regions
+        match rest:
+            case ["status"]:
+                return regions.status()
+            case ["region", name, "status"]:
+                return regions.status(name)
+            case ["region", name, "register"]:
+                content = request.json()
+                regions.register(name, content.get("key", ""), content.get("offset", 0), content.get("byte_size", 0))
+            case ["unregister"]:
+                regions.unregister()
+            case ["region", name, "unregister"]:
+                regions.unregister(name)
+            case _:
+                raise _nothing(request)
+        return {}
 
 
-def metadata(model: Model) -> dict[str, Any]:
-    """What the protocol says of a model, and in `parameters` what serves it and which variants were passed over."""
-    manifest = model.package.manifest
-    running = model.running if model.state is State.READY else None
-    parameters: dict[str, Any] = {"state": model.state.value}
-    if running is not None:
-        parameters |= {
-            "variant": running.variant.name,
-            "engine": running.engine.name,
-            "precision": running.variant.precision,
-        }
-    if model.fallbacks:
-        parameters["fallbacks"] = [
-            f"{step.from_variant} -> {step.to_variant}: {step.reason}" for step in model.fallbacks
-        ]
-    return {
-        "name": model.name,
-        "versions": [model.version],
-        "platform": "onnxruntime_onnx",
-        "inputs": [spec.model_dump() for spec in manifest.inputs],
-        "outputs": [spec.model_dump() for spec in manifest.outputs],
-        "parameters": parameters,
-    }
+async def _done(work: Coroutine[Any, Any, None]) -> Reply:
+    await work
+    return json_reply({})
 
 
-def read_inputs(manifest: Manifest, inputs: Any) -> Tensors:
-    """The request's tensors, each of the manifest's inputs once.
+def _need(request: Request, method: str) -> None:
+    if request.method != method:
+        raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected {method}")
+
+
+def _nothing(request: Request) -> NotFound:
+    return NotFound(
+        f"{request.method} {request.target.path[:80]} is not part of what this server speaks of the protocol"
+    )
+
+
+def _header_length(request: Request) -> int | None:
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 18:
+        raise BadRequest(
+            f"Inference-Header-Content-Length is {text[:40].decode('latin-1')!r}; expected a count of bytes"
+        )
+    return int(text)
+
+
+def timeout_of_header(request: Request) -> float | None:
+    """The client's own deadline, `X-Request-Timeout-Ms`, in seconds; None where it has none.
 
     Raises:
-        BadRequest: one is missing, unknown, given twice, of another datatype or shape, or their batches differ.
+        BadRequest: it is no such number.
     """
-    if not isinstance(inputs, list):
-        raise BadRequest(f"inputs is {type(inputs).__name__}; expected a list of tensors")
-    specs = {spec.name: spec for spec in manifest.inputs}
-    tensors: dict[str, Any] = {}
-    for tensor in cast("list[Any]", inputs):
-        spec = _spec(specs, tensor)
-        if spec.name in tensors:
-            raise BadRequest(f"input {spec.name!r} is given twice")
-        tensors[spec.name] = from_json(spec, tensor.get("shape"), tensor.get("data"))
-    missing = specs.keys() - tensors.keys()
-    if missing:
-        raise BadRequest(f"input {min(missing)!r} is missing; the model takes {', '.join(sorted(specs))}")
-    batches = {name: array.shape[0] for name, array in tensors.items()}
-    if len(set(batches.values())) > 1:
-        raise BadRequest(f"inputs have different batch sizes: {batches}")
-    return tensors
-
-
-def _spec(specs: dict[str, TensorSpec], tensor: Any) -> TensorSpec:
-    if not isinstance(tensor, dict):
-        raise BadRequest(f"an input is {type(tensor).__name__}; expected an object with name, shape, datatype and data")
-    content = cast("dict[str, Any]", tensor)
-    name, datatype = content.get("name"), content.get("datatype")
-    spec = specs.get(name) if isinstance(name, str) else None
-    if spec is None:
-        raise BadRequest(f"unknown input {str(name)[:80]!r}; the model takes {', '.join(sorted(specs))}")
-    if datatype != spec.datatype:
-        raise BadRequest(f"input {spec.name!r} has datatype {str(datatype)[:80]!r}; expected {spec.datatype!r}")
-    return spec
-
-
-def read_outputs(manifest: Manifest, outputs: Any) -> list[TensorSpec]:
-    """The outputs that are asked for; all where none is named.
-
-    Raises:
-        BadRequest: one is unknown.
-    """
-    if not outputs:
-        return manifest.outputs
-    specs = {spec.name: spec for spec in manifest.outputs}
-    if not isinstance(outputs, list):
-        raise BadRequest(f"outputs is {type(outputs).__name__}; expected a list of objects with a name")
-    wanted: list[TensorSpec] = []
-    for output in cast("list[Any]", outputs):
-        name = cast("dict[str, Any]", output).get("name") if isinstance(output, dict) else output
-        if not isinstance(name, str) or name not in specs:
-            raise BadRequest(f"unknown output {str(name)[:80]!r}; the model gives {', '.join(sorted(specs))}")
-        wanted.append(specs[name])
-    return wanted
-
-
-def _output(spec: TensorSpec, inference: Inference) -> dict[str, Any]:
-    array = inference.outputs[spec.name]
-    data = array.ravel() if array.dtype.kind in "iufb" and array.dtype.itemsize > 2 else array.ravel().tolist()
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(array.shape), "data": data}
+    text = request.header(TIMEOUT)
+    if not text:
+        return None
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = 0.0
+    if not 0 < milliseconds <= 86_400_000:
+        raise BadRequest(
+            f"X-Request-Timeout-Ms is {text[:40].decode('latin-1')!r}; expected milliseconds, at most a day"
+        )
+    return milliseconds / 1e3

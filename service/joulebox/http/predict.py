@@ -14,8 +14,9 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from joulebox.http.energy import energy_of
-from joulebox.http.exchange import Request
+from joulebox.http.exchange import Reply, Request, json_reply
 from joulebox.http.images import decode, normalize
+from joulebox.http.timed import Timed
 from joulebox.package.manifest import ClassifyPostprocess, ImagePreprocess
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
@@ -53,8 +54,11 @@ class Prediction(BaseModel):
     energy: Energy | None = Field(description="null for clients beyond loopback unless exposed")
 
 
-async def predict(request: Request, model: Model, sampler: Sampler, *, expose_energy: bool) -> dict[str, Any]:
+async def predict(request: Request, model: Model, sampler: Sampler, timed: Timed, *, shown: bool) -> Reply:
     """Answers one image.
+
+    Args:
+        shown: whether the client may see what it cost.
 
     Raises:
         BadRequest: the body is no image, or the model takes none.
@@ -66,10 +70,11 @@ async def predict(request: Request, model: Model, sampler: Sampler, *, expose_en
         raise BadRequest(f"model {model.name!r} has no image preprocessing; use /v2/models/{model.name}/infer")
     running = model.running
     tensor = await _tensor(request, preprocess)
+    timed.decoded()
     inference = await model.infer({manifest.inputs[0].name: tensor})
     probabilities = softmax(inference.outputs[manifest.outputs[0].name][0], postprocess.temperature)
     top = best(probabilities, manifest.labels, postprocess)
-    return {
+    answer = {
         **top[0],
         "top": top,
         "model": model.name,
@@ -77,8 +82,11 @@ async def predict(request: Request, model: Model, sampler: Sampler, *, expose_en
         "engine": running.engine.name,
         "variant": running.variant.name,
         "latency_ms": round(1e3 * (inference.queue_s + inference.compute_s), 4),
-        "energy": energy_of(sampler.provisional(model, inference), request, expose=expose_energy),
+        "energy": energy_of(sampler.provisional(model, inference), shown=shown),
     }
+    reply = json_reply(answer)
+    timed.done(reply, inference)
+    return reply
 
 
 def softmax(logits: NDArray[Any], temperature: float) -> NDArray[np.float64]:
@@ -98,8 +106,8 @@ def best(
 async def _tensor(request: Request, preprocess: ImagePreprocess) -> NDArray[np.float32]:
     content_type = request.header(b"content-type").split(b";")[0].strip().lower()
     if content_type == b"application/json":
-        return _from_json((await request.json()).get("image"), preprocess)
-    content = await request.body()
+        return _from_json(request.json().get("image"), preprocess)
+    content = request.body
     if content_type == b"multipart/form-data":
         content = await _from_form(request, content)
     if len(content) > OFF_LOOP_BYTES:
@@ -134,7 +142,9 @@ async def _from_form(request: Request, content: bytes) -> bytes:
         yield content
 
     try:
-        form = await MultiPartParser(Headers(raw=request.scope["headers"]), whole(), max_files=4, max_fields=16).parse()
+        form = await MultiPartParser(
+            Headers(raw=list(request.headers.items())), whole(), max_files=4, max_fields=16
+        ).parse()
     except (MultiPartException, KeyError) as error:
         raise BadRequest(f"the form cannot be read: {error}") from error
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +13,15 @@ import bentoml
 from prometheus_client import CollectorRegistry
 from pydantic import Field
 
-from joulebox.energy import open_sources
+from joulebox.energy import Sources, open_sources
+from joulebox.http.asgi import App
 from joulebox.http.container import IMAGE
-from joulebox.http.exchange import App
 from joulebox.http.front import Front
 from joulebox.http.predict import Prediction
 from joulebox.metrics import Metrics
+from joulebox.oip.dataplane import Dataplane
+from joulebox.runtime.fleet import open_fleet
+from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
 from joulebox.runtime.settings import load_settings
@@ -33,10 +38,18 @@ class FrontedService(bentoml.Service[Any]):
         )  # BentoML has set handlers up, and shows warnings of others
         settings = load_settings(os.environ, Path.cwd())
         metrics = Metrics(CollectorRegistry())
-        repository = Repository(settings, metrics)
-        sampler = Sampler(open_sources(os.environ, threads=settings.threads), repository, metrics)
-        self.front = Front(super().to_asgi(is_main), settings, repository, sampler, metrics)
+        worker = int(os.environ.get("JOULEBOX_WORKER_ID") or bentoml.server_context.worker_index or 1)
+        fleet = open_fleet(settings.run_folder, worker, settings.workers)
+        repository = Repository(settings, metrics, fleet)
+        sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics)
+        regions = Regions(settings.shared_memory, fleet.folder)
+        dataplane = Dataplane(repository, sampler, regions)
+        self.front = Front(super().to_asgi(is_main), settings, dataplane, sampler, metrics)
         return self.front
+
+
+def _open_sources(threads: int, cpu_s: Callable[[], float]) -> Sources:
+    return open_sources(os.environ, threads=threads, cpu_s=cpu_s)
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)

@@ -1,5 +1,6 @@
 """What Prometheus scrapes."""
 
+from joulebox.metrics.buffered import Buffered
 from joulebox.metrics.metrics import Metrics, observe_many
 
-__all__ = ["Metrics", "observe_many"]
+__all__ = ["Buffered", "Metrics", "observe_many"]

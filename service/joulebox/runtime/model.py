@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
-from joulebox.energy import Work
 from joulebox.engine import Engine, EngineError, Tensors, open_engine, rungs
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, Variant
-from joulebox.runtime.errors import BadRequest, LoadError, NotReady, Overloaded
+from joulebox.runtime.batcher import Batcher, Inference
+from joulebox.runtime.errors import BadRequest, Expired, LoadError, NotReady, Overloaded
 from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify
+from joulebox.runtime.observed import Observed
+from joulebox.runtime.plan import Plan, measure
+from joulebox.runtime.records import Records
 from joulebox.runtime.settings import Settings
 
 log = logging.getLogger("joulebox.model")
-
-INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
-WARM_UP_RUNS = 20
-WARM_UP_S = 0.1  # at most about so long for one model
 
 
 class State(str, Enum):
@@ -48,45 +45,34 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Running:
-    """What serves a model: a verified variant in its engine, and its time measured at warm-up."""
+    """What serves a model: a verified variant in its engine, and how it is best computed here."""
 
     variant: Variant
     engine: Engine
-    seconds_per_item: float
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Outputs by tensor name, and where the time went."""
-
-    outputs: dict[str, NDArray[Any]]
-    queue_s: float
-    compute_s: float
-    items: int
+    plan: Plan
 
 
 class Model:
     """A package being served. All but `load` runs on the event loop's thread."""
 
-    def __init__(self, package: Package, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, package: Package, settings: Settings, metrics: Metrics, records: Records) -> None:
         self.package = package
         self.name, self.version = package.manifest.name, package.manifest.version
+        self.key = f"{self.name}/{self.version}"
         self.failure: str | None = None
         self.fallbacks: tuple[Fallback, ...] = ()
+        self._batched = package.manifest.batched
         self._settings = settings
         self._metrics = metrics
+        self._records = records
         self._running: Running | None = None
-        self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._batcher: Batcher | None = None
         self._inflight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._busy_s = 0.0
-        self._items = 0
-        self._started_s: float | None = None
         self.state = State.UNLOADED
         self._enter(State.LOADING)
-        self._count = _Counted(metrics, self.name, self.version)
+        self.observed = Observed(metrics, records.open(self.name, self.version), self.name, self.version)
 
     @property
     def running(self) -> Running:
@@ -95,7 +81,7 @@ class Model:
         Raises:
             NotReady: nothing does.
         """
-        if self._running is None or self.state is not State.READY:
+        if self._running is None:
             because = f": {self.failure}" if self.failure else ""
             raise NotReady(f"model {self.name!r} is {self.state.value}{because}")
         return self._running
@@ -107,92 +93,117 @@ class Model:
             LoadError: no variant works on this host, or the package is not what its manifest says.
         """
         try:
-            self._running = self._climb()
+            running = self._climb()
         except LoadError as error:
             self.failure = str(error)
             self._enter(State.FAILED)
             self._metrics.load_failures.labels(self.name, error.reason).inc()
             raise
-        variant, engine = self._running.variant, self._running.engine
-        self._count.bind(engine.name)
+        variant, engine = running.variant, running.engine
+        self.observed.bind(engine.name)
         self._metrics.engine_info.labels(
             self.name, self.version, variant.name, engine.name, variant.precision, engine.device
         ).set(1)
+        self._batcher = Batcher(
+            engine.run,
+            running.plan,
+            queue_size=self._settings.queue_size,
+            began=self.observed.began,
+            ended=self.observed.ended,
+        )
+        self._running = running
         self._enter(State.READY)
 
-    async def infer(self, inputs: Tensors) -> Inference:
-        """Runs one request's batch, in its turn.
+    async def infer(self, inputs: Tensors, *, deadline_s: float | None = None) -> Inference:
+        """Computes one request, in its turn. Cancelling this drops what has not begun to compute.
 
         Args:
-            inputs: checked against the manifest; the first dimension is the batch.
+            inputs: checked against the manifest.
+            deadline_s: when it is of no use any more, on the clock of `time.perf_counter`; the server's own limit is
+                the default.
 
         Raises:
             NotReady: the model takes no traffic now.
-            Overloaded: too many requests wait already.
+            Overloaded: too much waits already.
+            Expired: the deadline passed before it was computed.
             BadRequest: the engine refused the input.
         """
-        running = self.running
-        if self._waiting >= self._settings.queue_size:
+        at_once = self.infer_now(inputs)
+        if at_once is not None:
+            return at_once
+        batcher = self._ready_batcher()
+        if deadline_s is None:
+            deadline_s = time.perf_counter() + self._settings.timeout_s
+        try:
+            return await batcher.submit(inputs, self._items(inputs), deadline_s)
+        except Overloaded as error:
             self._metrics.rejected.labels(self.name, "queue_full").inc()
-            raise Overloaded(f"{self._waiting} requests wait for model {self.name!r}, which is the limit")
-        arrived_s = time.perf_counter()
-        self._waiting += 1
-        self._count.depth.inc()
-        try:
-            await self._turn.acquire()
-        finally:
-            self._waiting -= 1
-            self._count.depth.dec()
-        try:
-            return await self._compute(running, inputs, arrived_s)
-        finally:
-            self._turn.release()
+            raise Overloaded(f"model {self.name!r}: {error}", error.retry_after_s) from error
+        except Expired:
+            self._metrics.rejected.labels(self.name, "deadline").inc()
+            raise
 
-    async def _compute(self, running: Running, inputs: Tensors, arrived_s: float) -> Inference:
-        items = len(next(iter(inputs.values()))) if self.package.manifest.batched else 1
-        self._started_s = started_s = time.perf_counter()
+    def infer_now(self, inputs: Tensors) -> Inference | None:
+        """Computes one request on the spot where nothing waits and it takes less than handing it over; else None.
+
+        Raises:
+            NotReady, BadRequest: see `infer`.
+        """
+        batcher, items = self._ready_batcher(), self._items(inputs)
+        if not (batcher.idle and batcher.inline(items)):
+            return None
+        started_s = time.perf_counter()
         try:
-            if items * running.seconds_per_item <= INLINE_S:
-                outputs = running.engine.run(inputs)
-            else:
-                outputs = await _finish(asyncio.get_running_loop().run_in_executor(None, running.engine.run, inputs))
+            outputs = self.running.engine.run(inputs)
         except EngineError as error:
             raise BadRequest(f"the engine refused the input: {error}") from error
         finally:
             ended_s = time.perf_counter()
-            self._started_s = None
-            self._busy_s += ended_s - started_s
-        self._items += items
-        inference = Inference(outputs, started_s - arrived_s, ended_s - started_s, items)
-        self._count.inference(inference)
-        return inference
-
-    def work(self, now_s: float) -> Work:
-        """Busy time and items so far, what is in flight included; `now_s` on the clock of `time.perf_counter`."""
-        inflight_s = 0.0 if self._started_s is None else max(0.0, now_s - self._started_s)
-        return Work(self._busy_s + inflight_s, self._items)
+            self.observed.ended(started_s, ended_s, items, [0.0])
+        return Inference(outputs, 0.0, ended_s - started_s, items, items)
 
     def enter_request(self) -> None:
+        """Begins a request; until it leaves, the model stays."""
         self._inflight += 1
         self._idle.clear()
-        self._count.inflight.inc()
 
     def leave_request(self) -> None:
         self._inflight -= 1
-        self._count.inflight.dec()
         if self._inflight == 0:
             self._idle.set()
 
     async def drain(self) -> None:
-        """Takes no more traffic, and waits for the answers under way."""
+        """Takes no more traffic, waits for the answers under way, and gives back what the model holds."""
         if self.state is State.READY:
             self._enter(State.DRAINING)
         await self._idle.wait()
-        self._running = None
+        self.flush()
+        self.release()
+        self.enter_unloaded()
+
+    def release(self) -> None:
+        """Gives back what the model holds."""
+        if self._batcher is not None:
+            self._batcher.close()
+        self._running = self._batcher = None
+        self._records.close(self.observed.record)
+
+    def enter_unloaded(self) -> None:
         self._enter(State.UNLOADED)
 
-    def observe_request(self, protocol: str, code: int, seconds: float) -> None:
-        self._count.request(protocol, code, seconds)
+    def flush(self) -> None:
+        """Brings metrics and the shared record up to date."""
+        if self._batcher is not None:
+            self.observed.flush(self._batcher.waiting, self._inflight)
+
+    def _ready_batcher(self) -> Batcher:
+        if self._batcher is None:
+            because = f": {self.failure}" if self.failure else ""
+            raise NotReady(f"model {self.name!r} is {self.state.value}{because}")
+        return self._batcher
+
+    def _items(self, inputs: Tensors) -> int:
+        return len(next(iter(inputs.values()))) if self._batched else 1
 
     def _climb(self) -> Running:
         """Tries the rungs of the ladder from the best down."""
@@ -219,65 +230,22 @@ class Model:
 
     def _start(self, variant: Variant) -> Running:
         inputs, expected = read_golden(self.package)
-        batched = self.package.manifest.batched
         engine = open_engine(self.package, variant, threads=self._settings.threads)
         self._enter(State.VERIFYING)
-        verify(engine, variant, inputs, expected, batched=batched)
+        verify(engine, variant, inputs, expected, batched=self._batched)
         self._enter(State.WARMING_UP)
-        first = sample(inputs, 0, batched=batched)
-        return Running(variant, engine, _warm_up(lambda: engine.run(first)))
+        first = sample(inputs, 0, batched=self._batched)
+
+        def run(items: int) -> object:
+            if items == 1:
+                return engine.run(first)
+            return engine.run({name: np.repeat(array, items, axis=0) for name, array in first.items()})
+
+        settings = self._settings
+        plan = measure(run, batched=self._batched, batch_max=settings.batch_max, delay_ms=settings.batch_delay_ms)
+        return Running(variant, engine, plan)
 
     def _enter(self, state: State) -> None:
         for other in State:
             self._metrics.model_state.labels(self.name, self.version, other.value).set(other is state)
         self.state = state
-
-
-class _Counted:
-    """This model's children of the metrics, looked up once."""
-
-    def __init__(self, metrics: Metrics, name: str, version: str) -> None:
-        self._metrics, self._name, self._version = metrics, name, version
-        self.depth = metrics.queue_depth.labels(name)
-        self.inflight = metrics.inflight.labels(name)
-        self._queue = metrics.queue_duration.labels(name)
-        self._batch = metrics.batch_size.labels(name)
-        self._requests: dict[tuple[str, int], Any] = {}
-
-    def bind(self, engine: str) -> None:
-        self._compute = self._metrics.compute_duration.labels(self._name, engine)
-        self._inferences = self._metrics.inferences.labels(self._name, self._version, engine)
-
-    def inference(self, inference: Inference) -> None:
-        self._queue.observe(inference.queue_s)
-        self._compute.observe(inference.compute_s)
-        self._batch.observe(inference.items)
-        self._inferences.inc(inference.items)
-
-    def request(self, protocol: str, code: int, seconds: float) -> None:
-        child = self._requests.get((protocol, code))
-        if child is None:
-            child = self._metrics.request_duration.labels(self._name, self._version, protocol, str(code))
-            self._requests[protocol, code] = child
-        child.observe(seconds)
-
-
-async def _finish(future: asyncio.Future[Any]) -> Any:
-    """Waits for a thread's result even where the request is cancelled meanwhile: the engine is busy until then."""
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
-
-
-def _warm_up(run: Callable[[], object]) -> float:
-    """The median time of a run, in seconds."""
-    begin_s, times = time.perf_counter(), list[float]()
-    while len(times) < WARM_UP_RUNS or time.perf_counter() - begin_s < WARM_UP_S / 2:
-        started_s = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started_s)
-        if time.perf_counter() - begin_s > WARM_UP_S and len(times) >= 3:
-            break
-    return sorted(times)[len(times) // 2]

@@ -1,62 +1,72 @@
-"""The models of this server by name, and their loading."""
+"""The models that this server serves, by name: brought up, swapped and taken out, in all workers alike.
+
+A name in a request is looked up among the packages that the operator has configured; it never becomes part of a path.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from joulebox.metrics import Metrics
 from joulebox.package import PackageError, open_package
-from joulebox.runtime.errors import LoadError, NotFound
+from joulebox.runtime.errors import BadRequest, LoadError, NotFound, ServeError
+from joulebox.runtime.fleet import Fleet, Wanted
 from joulebox.runtime.model import Model, State
+from joulebox.runtime.records import NOTHING, Records, Totals, read_records
 from joulebox.runtime.settings import Settings
+from joulebox.runtime.sources import configured, loadable
 
 log = logging.getLogger("joulebox.repository")
 
+FOLLOW_S = 0.05  # how often a worker looks whether something else is wanted
+SETTLE_S = 120.0  # for all workers to have done a change
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A version that did not become ready."""
+
+    model: Model | None
+    version: str
+    reason: str
+
 
 class Repository:
-    """What is served. A package that cannot be opened is remembered with its reason, and the server is not ready."""
+    """What is served by this worker, which follows what is wanted of all."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, fleet: Fleet) -> None:
         self.models: dict[str, Model] = {}
-        self.failures: list[str] = []
+        self.fleet = fleet
+        self.records = Records(fleet.work_file)
+        self.draining = False
+        self._settings = settings
         self._metrics = metrics
-        if not settings.packages:
-            self._fail(
-                "no model package: set JOULEBOX_PACKAGES to one, or name one to `joulebox serve`", "unknown", "missing"
-            )
-        for path in settings.packages:
-            try:
-                model = Model(open_package(path), settings, metrics)
-            except PackageError as error:
-                self._fail(str(error), path.name, "package")
-                continue
-            if model.name in self.models:
-                self._fail(f"{path}: a model named {model.name!r} is served already", model.name, "duplicate")
-                continue
-            self.models[model.name] = model
+        self._failed: dict[str, Failed] = {}
+        self._changing = asyncio.Lock()
+        self._drains: set[asyncio.Task[None]] = set()
 
     @property
     def ready(self) -> bool:
-        return not self.failures and all(model.state is State.READY for model in self.models.values())
+        """Whether every worker serves all that is wanted."""
+        return not self.draining and self.fleet.ready
 
-    async def load(self) -> None:
-        """Loads each model in turn, off the event loop. One that fails does not keep the others from serving."""
-        for model in self.models.values():
-            try:
-                await asyncio.to_thread(model.load)
-            except LoadError as error:
-                self.failures.append(str(error))
-                log.error("%s", error)
-            except Exception as error:  # whatever it is, the other models shall serve
-                self.failures.append(f"{model.name}: {error}")
-                log.exception("loading %s failed", model.name)
-            else:
-                variant = model.running.variant
-                log.info("%s %s is ready on %s (%s)", model.name, model.version, variant.name, variant.engine)
-        gc.collect()
-        gc.freeze()  # or a full collection over what was just loaded stops the loop for some 0.2 s
+    async def run(self) -> None:
+        """Brings the models up, then follows what is wanted, until cancelled."""
+        async with self.fleet.changing():
+            wanted = self.fleet.wanted()
+            if wanted is None:
+                wanted = Wanted(1, await asyncio.to_thread(configured, self._settings))
+                self.fleet.want(wanted)
+        await self._make_so(wanted)
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            if self.fleet.changed():
+                await self._make_so(self.fleet.wanted() or wanted)
 
     def get(self, name: str, version: str | None = None) -> Model:
         """The model of that name.
@@ -66,9 +76,11 @@ class Repository:
         """
         model = self.models.get(name)
         if model is None:
-            raise NotFound(f"unknown model {name[:80]!r}; this server has {', '.join(sorted(self.models)) or 'none'}")
-        if version is not None and version != model.version:
-            raise NotFound(f"model {name!r} has no version {version[:80]!r}; this server has {model.version}")
+            raise NotFound(f"Request for unknown model: {name[:80]!r} is not found{self._why(name)}")
+        if version and version != model.version:
+            raise NotFound(
+                f"Request for unknown model: {name!r} version {version[:80]!r} is not found; served is {model.version}"
+            )
         return model
 
     def only(self) -> Model:
@@ -78,15 +90,194 @@ class Repository:
             NotFound: there are none or several.
         """
         if len(self.models) != 1:
-            raise NotFound(
-                f"this server has {len(self.models)} models ({', '.join(sorted(self.models))}); use /models/NAME/predict"
-            )
+            names = ", ".join(sorted(self.models)) or "none"
+            raise NotFound(f"this server has {len(self.models)} models ({names}); use /models/NAME/predict")
         return next(iter(self.models.values()))
 
-    async def drain(self) -> None:
-        await asyncio.gather(*(model.drain() for model in self.models.values()))
+    async def index(self) -> list[dict[str, Any]]:
+        """Served versions, those that failed with why, and packages that could be loaded."""
+        entries = [_entry(model.name, model.version, "READY", "") for model in self.models.values()]
+        entries += [_entry(name, failed.version, "UNAVAILABLE", failed.reason) for name, failed in self._failed.items()]
+        known = self.models.keys() | self._failed.keys()
+        for name, package in (await asyncio.to_thread(loadable, self._settings)).items():
+            if name not in known:
+                entries.append(_entry(name, package.manifest.version, "UNAVAILABLE", "unloaded"))
+        return sorted(entries, key=lambda entry: (entry["name"], entry["state"]))
 
-    def _fail(self, message: str, name: str, reason: str) -> None:
-        log.error("%s", message)
-        self.failures.append(message)
-        self._metrics.load_failures.labels(name, reason).inc()
+    async def load(self, name: str) -> None:
+        """Brings a configured package up, or its current version in place of the one that is served.
+
+        Raises:
+            NotFound: no package of that name is configured.
+            BadRequest: it did not become ready; what was served still is.
+            ServeError: another worker could not do the same.
+        """
+        async with self.fleet.changing():
+            package = (await asyncio.to_thread(loadable, self._settings)).get(name)
+            if package is None:
+                raise NotFound(f"failed to load {name[:80]!r}: no package of that name is configured")
+            async with self._changing:
+                served = self.models.get(name)
+                if served is not None and served.package.folder == package.folder:
+                    self._forget_failure(name)
+                    return
+                try:
+                    fresh = await self._bring_up(name, package.folder)
+                except LoadError as error:
+                    raise BadRequest(f"failed to load {name!r}: {error}") from error
+                wanted = self._want({**self._wanted().models, name: str(package.folder)}, undo=fresh)
+                self._replace(fresh)
+                self._report(wanted)
+            await self._settled(wanted, name)
+
+    async def unload(self, name: str) -> None:
+        """Takes a model out of all workers, once it has answered what it has accepted.
+
+        Raises:
+            NotFound: no such model is served.
+        """
+        async with self.fleet.changing():
+            async with self._changing:
+                models = dict(self._wanted().models)
+                if models.pop(name, None) is None:
+                    raise NotFound(f"failed to unload {name[:80]!r}: it is not served")
+                wanted = self._want(models)
+                drain = self._retire(name)
+                self._forget_failure(name)
+                self._report(wanted)
+            await self._settled(wanted, name)
+        if drain is not None:
+            await asyncio.wait([drain], timeout=self._settings.drain_timeout_s)
+
+    def totals(self, model: Model) -> Totals:
+        """What all workers have done for this version."""
+        model.flush()
+        key = (model.name, model.version)
+        return sum((worker.models.get(key, NOTHING) for worker in read_records(self.fleet.folder).values()), NOTHING)
+
+    async def drain(self) -> None:
+        """Takes no more traffic and waits for the answers under way."""
+        self.draining = True
+        await asyncio.gather(*self._drains, *(model.drain() for model in self.models.values()))
+
+    async def _make_so(self, wanted: Wanted) -> None:
+        async with self._changing:
+            for name, folder in wanted.models.items():
+                served = self.models.get(name)
+                if served is None or str(served.package.folder) != folder:
+                    try:
+                        self._replace(await self._bring_up(name, Path(folder)))
+                    except LoadError:
+                        continue  # noted, and reported below
+            for name in self.models.keys() - wanted.models.keys():
+                self._retire(name)
+            self._report(wanted)
+        _settle_garbage()
+
+    async def _bring_up(self, name: str, folder: Path) -> Model:
+        """A model that is ready and not yet served.
+
+        Raises:
+            LoadError: it did not become ready, which is noted with its reason.
+        """
+        model = None
+        try:
+            package = await asyncio.to_thread(open_package, folder)
+            if package.manifest.name != name:
+                raise LoadError(
+                    f"{folder}: a model named {package.manifest.name!r} is served already or is not {name!r}",
+                    "duplicate",
+                )
+            model = Model(package, self._settings, self._metrics, self.records)
+            await asyncio.to_thread(model.load)
+        except Exception as error:  # whatever it is, the other models shall serve
+            reason = error.reason if isinstance(error, LoadError) else "package"
+            if not isinstance(error, (LoadError, PackageError, OSError, MemoryError)):
+                log.exception("loading %s failed", name)
+                reason = "unknown"
+            self._note_failure(name, model, str(error), reason)
+            raise LoadError(str(error), reason) from error
+        running = model.running
+        log.info(
+            "%s %s is ready on %s (%s); %.3g ms each, batches of up to %d",
+            name,
+            model.version,
+            running.variant.name,
+            running.engine.name,
+            1e3 * running.plan.item_s,
+            running.plan.batch_max,
+        )
+        return model
+
+    def _note_failure(self, name: str, model: Model | None, message: str, reason: str) -> None:
+        log.error("%s is not served: %s", name, message)
+        if model is None or model.state is not State.FAILED:
+            self._metrics.load_failures.labels(name[:64], reason).inc()
+        if model is not None:
+            model.release()
+        self._forget_failure(name)
+        self._failed[name] = Failed(model, model.version if model else "", message)
+
+    def _forget_failure(self, name: str) -> None:
+        failed = self._failed.pop(name, None)
+        if failed is not None and failed.model is not None:
+            failed.model.enter_unloaded()
+
+    def _replace(self, fresh: Model) -> None:
+        """Serves this version from now on; the one before it answers what it has accepted."""
+        self._retire(fresh.name)
+        self.models[fresh.name] = fresh
+        self._forget_failure(fresh.name)
+
+    def _retire(self, name: str) -> asyncio.Task[None] | None:
+        model = self.models.pop(name, None)
+        if model is None:
+            return None
+        task = asyncio.create_task(model.drain())
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+        return task
+
+    def _wanted(self) -> Wanted:
+        return self.fleet.wanted() or Wanted(0, {})
+
+    def _want(self, models: dict[str, str], undo: Model | None = None) -> Wanted:
+        """Tells all workers; `undo` is what was brought up in vain where that fails."""
+        wanted = Wanted(self._wanted().generation + 1, models)
+        try:
+            self.fleet.want(wanted)
+        except OSError as error:
+            if undo is not None:
+                undo.release()
+            raise ServeError(f"the change could not be written ({error.strerror}); nothing was changed") from error
+        return wanted
+
+    def _report(self, wanted: Wanted) -> None:
+        failures = {name: self._failed[name].reason for name in wanted.models if name in self._failed}
+        ready = all(name in self.models for name in wanted.models) and not failures
+        self.fleet.report(wanted.generation, ready=ready, failures=failures)
+
+    async def _settled(self, wanted: Wanted, name: str) -> None:
+        try:
+            reports = await self.fleet.settled(wanted.generation, SETTLE_S)
+        except TimeoutError as error:
+            raise ServeError(str(error)) from error
+        failed = [f"worker {report.worker}: {report.failures[name]}" for report in reports if name in report.failures]
+        if failed:
+            raise ServeError(f"{name!r} is not served by all workers: {'; '.join(failed)}")
+
+    def _why(self, name: str) -> str:
+        failed = self._failed.get(name)
+        if failed is not None:
+            return f": {failed.reason}"
+        return f"; this server has {', '.join(sorted(self.models)) or 'none'}"
+
+
+def _entry(name: str, version: str, state: str, reason: str) -> dict[str, Any]:
+    return {"name": name, "version": version, "state": state, "reason": reason}
+
+
+def _settle_garbage() -> None:
+    """Takes what was just loaded out of the collector's sight: a full collection over it stops the loop for some 0.2 s."""
+    gc.collect()
+    gc.freeze()

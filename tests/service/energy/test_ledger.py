@@ -56,9 +56,9 @@ def test_a_model_gets_no_more_than_it_can_have_used() -> None:
 def test_a_provisional_figure_is_unknown_until_something_is_settled() -> None:
     ledger = Ledger()
     ledger.settle(0.0, 1.0, {A: Work(0.0, 0)})
-    assert ledger.provisional(A, 0.1) is None
+    assert ledger.busy_watts_of(A) is None
     ledger.settle(2.0, 1.0, {A: Work(0.5, 1)})
-    assert ledger.provisional(A, 0.1) == pytest.approx(0.4)
+    assert ledger.busy_watts_of(A) == pytest.approx(4)
 
 
 def test_what_was_done_while_a_counter_could_not_be_read_is_left_out() -> None:

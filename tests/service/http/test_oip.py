@@ -50,16 +50,16 @@ def test_inference_with_nested_data_and_a_batch(server: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"shape": [1, 1, 4, 5]}, "[1, 1, 4, 5]; expected [-1, 1, 4, 4]"),
-        ({"shape": [1, 16]}, "expected [-1, 1, 4, 4]"),
+        ({"shape": [1, 1, 4, 5]}, "Expected [-1,1,4,4], got [1,1,4,5]"),
+        ({"shape": [1, 16]}, "Expected [-1,1,4,4], got [1,16]"),
         ({"shape": [0, 1, 4, 4], "data": []}, "holds nothing"),
         ({"shape": [10**12, 1, 4, 4]}, "at most"),
         ({"shape": [-1, 1, 4, 4]}, "whole numbers from 0 up"),
         ({"shape": "big"}, "expected a list"),
         ({"shape": [True, 1, 4, 4]}, "whole numbers"),
-        ({"datatype": "INT8"}, "datatype 'INT8'; expected 'FP32'"),
-        ({"datatype": None}, "expected 'FP32'"),
-        ({"name": "picture"}, "unknown input 'picture'"),
+        ({"datatype": "INT8"}, "data-type is 'INT8', but model 'tiny' expects 'FP32'"),
+        ({"datatype": None}, "expects 'FP32'"),
+        ({"name": "picture"}, "unexpected inference input 'picture' for model 'tiny'"),
         ({"data": [1, 2]}, "2 values"),
         ({"data": ["a"] * 16}, "not FP32"),
         ({"data": [[1, 2], [3]]}, "ragged"),
@@ -80,14 +80,17 @@ def test_a_wrong_tensor_is_refused_with_the_value_and_what_was_expected(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "not JSON"),
-        (b"{", "not JSON"),
+        (b"", "parse the request JSON"),
+        (b"{", "parse the request JSON"),
         (b"[]", "expected an object"),
-        (b"[" * 100_000, "not JSON"),
-        (b"{}", "inputs is NoneType"),
-        (b'{"inputs": [1]}', "an input is int"),
-        (b'{"inputs": []}', "'image' is missing"),
-        (b'{"inputs": [{"name": "image", "shape": [1,1,4,4], "datatype": "FP32", "data": [NaN]}]}', "not JSON"),
+        (b"[" * 100_000, "parse the request JSON"),
+        (b"{}", "inputs is 'None'"),
+        (b'{"inputs": [1]}', "expected a list of objects"),
+        (b'{"inputs": []}', "expected 1 inputs but got 0 inputs"),
+        (
+            b'{"inputs": [{"name": "image", "shape": [1,1,4,4], "datatype": "FP32", "data": [NaN]}]}',
+            "parse the request JSON",
+        ),
     ],
 )
 def test_a_body_that_is_no_request_is_refused(server: str, body: bytes, said: str) -> None:
@@ -98,17 +101,16 @@ def test_a_body_that_is_no_request_is_refused(server: str, body: bytes, said: st
 
 def test_an_input_given_twice_and_an_unknown_output_are_refused(server: str) -> None:
     assert "given twice" in infer(server, ONE, ONE).json()["error"]
-    assert "unknown output 'x'" in infer(server, ONE, outputs=[{"name": "x"}]).json()["error"]
+    assert "unexpected inference output 'x'" in infer(server, ONE, outputs=[{"name": "x"}]).json()["error"]
     assert "expected a list" in infer(server, ONE, outputs={"name": "x"}).json()["error"]
 
 
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/v2/models/none", "unknown model 'none'; this server has tiny"),
-        ("/v2/models/tiny/versions/9", "no version '9'"),
-        ("/v2/nothing", "not part of the protocol"),
-        ("/v2/models/tiny/infer", "not part of the protocol"),
+        ("/v2/models/none", "Request for unknown model: 'none' is not found; this server has tiny"),
+        ("/v2/models/tiny/versions/9", "version '9' is not found"),
+        ("/v2/nothing", "is not part of what"),
         ("/etc/passwd", "there is nothing at"),
     ],
 )
@@ -116,6 +118,12 @@ def test_what_is_not_there_is_404(server: str, path: str, said: str) -> None:
     answer = httpx.get(server + path)
     assert answer.status_code == 404
     assert said in answer.json()["error"]
+
+
+def test_a_method_that_is_not_the_paths_is_405(server: str) -> None:
+    answer = httpx.get(f"{server}/v2/models/tiny/infer")
+    assert answer.status_code == 405
+    assert "expected POST" in answer.json()["error"]
 
 
 def test_a_body_over_the_limit_is_refused_unread(server: str) -> None:

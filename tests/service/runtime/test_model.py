@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from joulebox.metrics import Metrics
 from joulebox.package import Package, write_package
-from joulebox.runtime.errors import LoadError, NotReady, Overloaded
+from joulebox.runtime.errors import LoadError, NotReady
 from joulebox.runtime.model import Model, State
+from joulebox.runtime.records import EXECUTIONS, ITEMS, Records
 from joulebox.runtime.settings import Settings
 
 ONE = {"image": np.ones((1, 1, 4, 4), np.float32)}
@@ -21,7 +22,14 @@ ONE = {"image": np.ones((1, 1, 4, 4), np.float32)}
 
 def model_of(package: Package, **settings: Any) -> tuple[Model, CollectorRegistry]:
     registry = CollectorRegistry()
-    return Model(package, Settings((), **settings), Metrics(registry)), registry
+    records = Records(package.folder.parent / "work-1")
+    return Model(package, Settings(**settings), Metrics(registry), records), registry
+
+
+def done(model: Model) -> tuple[int, int]:
+    """Executions and items so far."""
+    fields = model.observed.record.totals().fields
+    return fields[EXECUTIONS], fields[ITEMS]
 
 
 def test_loading_verifies_warms_up_and_is_ready(package: Package) -> None:
@@ -40,8 +48,9 @@ def test_inference_gives_outputs_and_counts_its_work(package: Package) -> None:
     model.load()
     inference = asyncio.run(model.infer({"image": np.ones((5, 1, 4, 4), np.float32)}))
     np.testing.assert_allclose(inference.outputs["logits"], [[6, 5, 5]] * 5)
-    assert model.work(0).items == 5
-    assert model.work(0).busy_s == pytest.approx(inference.compute_s)
+    assert done(model) == (1, 5)
+    assert inference.compute_s > 0
+    model.flush()
     labels = {"model": "tiny", "version": model.version, "engine": "onnxruntime"}
     assert registry.get_sample_value("joulebox_inferences_total", labels) == 5
 
@@ -51,7 +60,8 @@ def test_a_model_that_is_not_batched_computes_one_item_whatever_its_shapes(tmp_p
     model.load()
     given = {"input": np.ones((3, 9), np.float32), "state": np.zeros((2, 3, 4), np.float32), "sr": np.array(8000)}
     inference = asyncio.run(model.infer(given))
-    assert inference.items == model.work(0).items == 1
+    assert inference.items == 1
+    assert done(model) == (1, 1)
     assert inference.outputs["output"].shape == (3, 1)
 
 
@@ -90,38 +100,6 @@ def test_without_a_working_variant_the_model_fails_and_says_why(tmp_path: Path, 
     with pytest.raises(NotReady, match="failed: no variant of tiny works"):
         asyncio.run(model.infer(ONE))
     assert registry.get_sample_value("joulebox_load_failures_total", {"model": "tiny", "reason": "no_variant"}) == 1
-
-
-def test_a_full_queue_refuses_at_once(package: Package) -> None:
-    async def scenario() -> list[Any]:
-        model, _ = model_of(package, queue_size=3)
-        model.load()
-        turn = model._turn
-        await turn.acquire()
-        waiting = [asyncio.create_task(model.infer(ONE)) for _ in range(3)]
-        await asyncio.sleep(0)
-        with pytest.raises(Overloaded, match="3 requests wait"):
-            await model.infer(ONE)
-        turn.release()
-        return await asyncio.gather(*waiting)
-
-    assert len(asyncio.run(scenario())) == 3
-
-
-def test_a_request_that_is_cancelled_while_waiting_costs_nothing(package: Package) -> None:
-    async def scenario() -> Model:
-        model, _ = model_of(package)
-        model.load()
-        await model._turn.acquire()
-        task = asyncio.create_task(model.infer(ONE))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        model._turn.release()
-        await model.infer(ONE)
-        return model
-
-    assert asyncio.run(scenario()).work(0).items == 1
 
 
 def test_draining_waits_for_the_answers_under_way(package: Package) -> None:

@@ -1,0 +1,256 @@
+"""One model's queue and its batches. All of it lives on the event loop but the computing itself.
+
+- First come, first served; what waits for more of its own shape does not hold up other shapes.
+- Nothing polls: a batch starts when a request comes, when one ends, or when a delay has passed.
+- A request whose client has gone or whose deadline has passed is dropped before it costs compute.
+- A batch that fails is computed again one by one, so that a bad request fails alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from joulebox.engine import EngineError, Tensors
+from joulebox.runtime.errors import BadRequest, Expired, Overloaded
+from joulebox.runtime.plan import Plan
+
+INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
+
+Outputs = dict[str, NDArray[Any]]
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclass(slots=True)
+class Inference:
+    """Outputs by tensor name, and where the time went."""
+
+    outputs: Outputs
+    queue_s: float
+    compute_s: float
+    items: int
+    batch_items: int
+    """Of the batch that it was computed in."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """A request in the queue. Whoever cancels `done` drops it."""
+
+    inputs: Tensors
+    items: int
+    arrived_s: float
+    done: asyncio.Future[Inference]
+    expiry: asyncio.TimerHandle
+
+
+class Batcher:
+    """A bounded queue in front of one engine, which computes one batch at a time."""
+
+    def __init__(
+        self,
+        run: Callable[[Tensors], Outputs],
+        plan: Plan,
+        *,
+        queue_size: int,
+        began: Callable[[float], None],
+        ended: Callable[[float, float, int, list[float]], None],
+    ) -> None:
+        """A batcher.
+
+        Args:
+            run: the engine.
+            began: told the time at which a batch begins.
+            ended: told when it began and ended, its items, and the seconds that each request had waited.
+        """
+        self._run, self._plan, self._queue_size = run, plan, queue_size
+        self._began, self._ended = began, ended
+        self._groups: dict[Shapes, dict[Waiting, None]] = {}
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._pool = ThreadPoolExecutor(1, "joulebox-compute")
+        self._items_waiting = 0
+        self.waiting = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether a request would be computed at once."""
+        return not self._busy and not self.waiting
+
+    def inline(self, items: int) -> bool:
+        """Whether so many items are computed sooner than they are handed to a thread."""
+        return self._plan.seconds(items) <= INLINE_S
+
+    async def submit(self, inputs: Tensors, items: int, deadline_s: float) -> Inference:
+        """Queues a request and waits for its turn and its result.
+
+        Args:
+            deadline_s: on the clock of `time.perf_counter`.
+
+        Raises:
+            Overloaded: the queue is full, or so long that the deadline would pass.
+            Expired: the deadline passed.
+            BadRequest: the engine refused the input.
+        """
+        now_s = time.perf_counter()
+        self._admit(items, deadline_s - now_s)
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Inference] = loop.create_future()
+        waiting = Waiting(inputs, items, now_s, done, loop.call_later(deadline_s - now_s, _expire, done))
+        shapes = tuple(array.shape[1:] for array in inputs.values()) if self._plan.batch_max > 1 else ()
+        self._groups.setdefault(shapes, {})[waiting] = None
+        self._count(waiting, 1)
+        self._wake()
+        try:
+            return await done
+        finally:
+            waiting.expiry.cancel()
+            self._drop(shapes, waiting)
+
+    def close(self) -> None:
+        """Ends the thread; nothing may wait any more."""
+        self._pool.shutdown(wait=False)
+
+    def _admit(self, items: int, left_s: float) -> None:
+        """Whether it is worth waiting for."""
+        if left_s <= 0:
+            raise Expired
+        wait_s = self._plan.seconds(self._items_waiting) if self._items_waiting else 0.0
+        retry_after_s = max(1, min(60, math.ceil(wait_s)))
+        if self.waiting >= self._queue_size:
+            raise Overloaded(f"{self.waiting} requests wait already, which is the limit", retry_after_s)
+        if wait_s + self._plan.seconds(items) > left_s:
+            raise Overloaded(
+                f"{self.waiting} requests wait already, about {wait_s:.3g} s of work; the deadline is in {left_s:.3g} s",
+                retry_after_s,
+            )
+
+    def _count(self, waiting: Waiting, sign: int) -> None:
+        self.waiting += sign
+        self._items_waiting += sign * waiting.items
+
+    def _drop(self, shapes: Shapes, waiting: Waiting) -> None:
+        """Forgets a request that still waits: its client has gone, or its deadline has passed."""
+        group = self._groups.get(shapes)
+        if group is not None and waiting in group:
+            self._remove(shapes, group, waiting)
+
+    def _remove(self, shapes: Shapes, group: dict[Waiting, None], waiting: Waiting) -> None:
+        del group[waiting]
+        self._count(waiting, -1)
+        if not group:
+            del self._groups[shapes]
+
+    def _wake(self) -> None:
+        """Starts the next batch, if there is one and the engine is free."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._busy or not self.waiting:
+            return
+        shapes, due_s = self._next()
+        now_s = time.perf_counter()
+        if due_s > now_s:
+            self._timer = asyncio.get_running_loop().call_later(due_s - now_s, self._wake)
+        else:
+            self._start(self._take(shapes))
+
+    def _next(self) -> tuple[Shapes, float]:
+        """The shape whose turn it is, and when its batch is due: at once where it is full."""
+        turns: list[tuple[float, Shapes]] = []
+        for shapes, group in self._groups.items():
+            first = next(iter(group))
+            full = len(group) >= self._plan.batch_max
+            turns.append((first.arrived_s if full else first.arrived_s + self._plan.delay_s, shapes))
+        due_s, shapes = min(turns)
+        return shapes, due_s
+
+    def _take(self, shapes: Shapes) -> list[Waiting]:
+        """The oldest of that shape, and what came after it as long as the batch has room."""
+        group = self._groups[shapes]
+        batch: list[Waiting] = []
+        items = 0
+        for waiting in list(group):
+            if batch and items + waiting.items > self._plan.batch_max:
+                break
+            self._remove(shapes, group, waiting)
+            if not waiting.done.done():
+                batch.append(waiting)
+                items += waiting.items
+        return batch
+
+    def _start(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        if not batch:
+            loop.call_soon(self._wake)
+            return
+        self._busy = True
+        started_s = time.perf_counter()
+        self._began(started_s)
+        if self.inline(sum(waiting.items for waiting in batch)):
+            future: asyncio.Future[list[Outputs | Exception]] = loop.create_future()
+            future.set_result(_compute(self._run, batch))
+        else:
+            future = loop.run_in_executor(self._pool, _compute, self._run, batch)
+        future.add_done_callback(partial(self._finish, batch, started_s))
+
+    def _finish(
+        self, batch: list[Waiting], started_s: float, future: asyncio.Future[list[Outputs | Exception]]
+    ) -> None:
+        ended_s = time.perf_counter()
+        items = sum(waiting.items for waiting in batch)
+        self._ended(started_s, ended_s, items, [started_s - waiting.arrived_s for waiting in batch])
+        self._busy = False
+        for waiting, result in zip(batch, future.result(), strict=True):
+            if waiting.done.done():
+                continue
+            if isinstance(result, Exception):
+                waiting.done.set_exception(_refusal(result))
+            else:
+                queue_s = started_s - waiting.arrived_s
+                waiting.done.set_result(Inference(result, queue_s, ended_s - started_s, waiting.items, items))
+        self._wake()
+
+
+def _refusal(error: Exception) -> Exception:
+    return BadRequest(f"the engine refused the input: {error}") if isinstance(error, EngineError) else error
+
+
+def _expire(done: asyncio.Future[Inference]) -> None:
+    if not done.done():
+        done.set_exception(Expired())
+
+
+def _compute(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> list[Outputs | Exception]:
+    """Each request's outputs, or why there are none."""
+    if len(batch) == 1:
+        return [_alone(run, batch[0])]
+    joined = {name: np.concatenate([waiting.inputs[name] for waiting in batch]) for name in batch[0].inputs}
+    sizes = [waiting.items for waiting in batch]
+    try:
+        outputs = run(joined)
+    except Exception:  # whatever it is, one of them may be to blame
+        return [_alone(run, waiting) for waiting in batch]
+    if any(len(array) != sum(sizes) for array in outputs.values()):
+        return [_alone(run, waiting) for waiting in batch]
+    ends = np.cumsum(sizes).tolist()
+    return [
+        {name: array[end - size : end] for name, array in outputs.items()}
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+
+
+def _alone(run: Callable[[Tensors], Outputs], waiting: Waiting) -> Outputs | Exception:
+    try:
+        return run(waiting.inputs)
+    except Exception as error:  # handed to whoever waits for it
+        return error

@@ -1,0 +1,168 @@
+"""What each worker's models have done so far, in memory that all workers of a server share.
+
+One file a worker in the run folder: a fixed number of records of fixed size, so that nothing grows and a reader never
+waits. A record's numbers only grow while its model is loaded; each is one aligned 8-byte store, which readers see whole.
+"""
+
+from __future__ import annotations
+
+import mmap
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+MODELS_MAX = 256  # records of one worker
+NAME_BYTES = 96  # name and version, each at most 63 and 16 characters
+FIELDS = (
+    "busy_ns",
+    "items",
+    "started_ns",  # of what is being computed, on the monotonic clock; 0 while nothing is
+    "executions",
+    "success",
+    "success_ns",
+    "failure",
+    "failure_ns",
+    "queue_ns",
+    "decode_ns",
+    "encode_ns",
+    "last_ms",  # when the last inference ended, in milliseconds since 1970
+)
+(
+    BUSY_NS,
+    ITEMS,
+    STARTED_NS,
+    EXECUTIONS,
+    SUCCESS,
+    SUCCESS_NS,
+    FAILURE,
+    FAILURE_NS,
+    QUEUE_NS,
+    DECODE_NS,
+    ENCODE_NS,
+    LAST_MS,
+) = range(len(FIELDS))
+BATCHES = 64  # batch sizes 1 to 64, each with how often and for how long it was computed
+NUMBERS = len(FIELDS) + 2 * BATCHES
+RECORD_BYTES = NAME_BYTES + 8 * NUMBERS
+HEADER_BYTES = 64  # the worker's CPU nanoseconds, and room
+PATTERN = "work-*"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """A model's record, or the sum of several workers' records."""
+
+    fields: tuple[int, ...]
+    batches: tuple[tuple[int, int], ...]
+    """For batch sizes from 1 up: how often, and nanoseconds."""
+
+    def __add__(self, other: Totals) -> Totals:
+        fields = tuple(mine + theirs for mine, theirs in zip(self.fields, other.fields, strict=True))
+        last = max(self.fields[LAST_MS], other.fields[LAST_MS])
+        batches = tuple(
+            (mine[0] + theirs[0], mine[1] + theirs[1]) for mine, theirs in zip(self.batches, other.batches, strict=True)
+        )
+        return Totals((*fields[:LAST_MS], last), batches)
+
+
+NOTHING = Totals((0,) * len(FIELDS), ((0, 0),) * BATCHES)
+
+
+class Records:
+    """This worker's records."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the worker's file, which a worker before it of the same number may have left; its records are void.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        size = HEADER_BYTES + MODELS_MAX * RECORD_BYTES
+        with path.open("wb") as file:
+            file.truncate(size)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), size)
+        self._numbers = memoryview(self._map).cast("q")
+        self._free = list(range(MODELS_MAX - 1, -1, -1))
+
+    def open(self, name: str, version: str) -> Record:
+        """A record for a model that is being loaded; where all are taken, one that nobody else sees."""
+        if not self._free:
+            return Record(memoryview(bytearray(8 * NUMBERS)).cast("q"), -1)
+        index = self._free.pop()
+        offset = HEADER_BYTES + index * RECORD_BYTES
+        key = f"{name}\0{version}".encode()[:NAME_BYTES]
+        self._map[offset : offset + NAME_BYTES] = key.ljust(NAME_BYTES, b"\0")
+        begin = (offset + NAME_BYTES) // 8
+        return Record(self._numbers[begin : begin + NUMBERS], index)
+
+    def close(self, record: Record) -> None:
+        """Frees the record of a model that was unloaded."""
+        if record.index < 0:
+            return
+        offset = HEADER_BYTES + record.index * RECORD_BYTES
+        record.numbers.release()
+        self._map[offset : offset + RECORD_BYTES] = bytes(RECORD_BYTES)
+        self._free.append(record.index)
+
+    def set_cpu_ns(self, nanoseconds: int) -> None:
+        """Notes the CPU time that this worker has used."""
+        self._numbers[0] = nanoseconds
+
+
+@dataclass(frozen=True)
+class Record:
+    """One model's numbers: `FIELDS`, then count and nanoseconds of each batch size."""
+
+    numbers: memoryview
+    index: int
+
+    def executed(self, items: int, nanoseconds: int) -> None:
+        numbers = self.numbers
+        numbers[BUSY_NS] += nanoseconds
+        numbers[ITEMS] += items
+        numbers[EXECUTIONS] += 1
+        at = len(FIELDS) + 2 * (min(items, BATCHES) - 1)
+        numbers[at] += 1
+        numbers[at + 1] += nanoseconds
+
+    def totals(self) -> Totals:
+        return _totals(list(self.numbers))
+
+
+Key = tuple[str, str]
+"""Model name and version."""
+
+
+@dataclass(frozen=True)
+class WorkerRecords:
+    """All records of one worker, as they were at one moment."""
+
+    cpu_ns: int
+    models: dict[Key, Totals]
+
+
+def read_records(folder: Path) -> dict[str, WorkerRecords]:
+    """Every worker's records, by the name of its file."""
+    return {path.name: _read(path) for path in sorted(folder.glob(PATTERN))}
+
+
+def _read(path: Path) -> WorkerRecords:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    models: dict[Key, Totals] = {}
+    for offset in range(HEADER_BYTES, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
+        key = content[offset : offset + NAME_BYTES].rstrip(b"\0")
+        if key:
+            name, _, version = key.decode().partition("\0")
+            numbers = memoryview(content)[offset + NAME_BYTES : offset + RECORD_BYTES].cast("q")
+            models[name, version] = _totals(numbers.tolist())
+    cpu_ns = int.from_bytes(content[:8], sys.byteorder) if content else 0
+    return WorkerRecords(cpu_ns, models)
+
+
+def _totals(numbers: list[int]) -> Totals:
+    batches = numbers[len(FIELDS) :]
+    return Totals(tuple(numbers[: len(FIELDS)]), tuple(zip(batches[::2], batches[1::2], strict=True)))
