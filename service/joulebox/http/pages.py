@@ -1,7 +1,7 @@
 """What a browser may do with this server: headers for BentoML's page, and a refusal of requests that scripts send.
 
 The page at `/` is BentoML's Swagger page. It holds an inline script and a frame that load Google Tag Manager; the policy below
-lets neither run, so the page talks to this server alone, and works without. Its own scripts are files below `/static_content`;
+lets neither run, so the page talks to this server alone, and works without (checked in Chromium). Its own scripts are files below `/static_content`;
 styles are set inline too, and a few of its pictures lie in its style sheet as `data:`.
 
 Answers of the API carry none of this: they are JSON, or raw tensors, which no browser shows as a page; and without `Last-Modified`
