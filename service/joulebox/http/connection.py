@@ -34,6 +34,7 @@ HEADER_BYTES_MAX = 32 * 1024
 HEADERS_MAX = 128
 AHEAD_MAX = 16  # requests that a client may send before it has read the answers
 UNREAD_BYTES_MAX = 256 * 1024  # of answers that the client has not taken; beyond it nothing more is read from it
+DISCARD_MAX = 64 * 1024  # a refused request's body is read up to here, to keep the connection
 LINGER_S = 1.0  # a refused client may go on sending for so long: closing at once would take the refusal away from it
 
 STATUS = {status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
@@ -103,7 +104,11 @@ class Connection(asyncio.Protocol):
         self._all.discard(self)
         self._all.release(self._size + sum(asked.size for asked in self._ahead))
         self._deaf, self._size = True, 0
+        for asked in self._ahead:
+            self._front.finished(asked.request, None)
         self._ahead.clear()
+        if self._request is not None:
+            self._front.finished(self._request, None)
         self._parser = None  # the parser and this refer to each other
         if self._later is not None:
             self._later.cancel()
@@ -160,10 +165,16 @@ class Connection(asyncio.Protocol):
             local=self._local,
             client=self._address,
         )
-        self._front.admit(self._request)
-        declared = self._headers.get(b"content-length")
-        if declared is not None and int(declared) > self._settings.body_bytes_max:
-            raise TooLarge(f"the body has {int(declared)} bytes; at most {self._settings.body_bytes_max} are read")
+        declared = int(self._headers.get(b"content-length", 0))
+        try:
+            self._front.admit(self._request)
+        except ServeError as error:
+            if declared > DISCARD_MAX or b"transfer-encoding" in self._headers:
+                raise
+            self._request.refusal = error
+            self._front.refused(error)
+        if declared > self._settings.body_bytes_max:
+            raise TooLarge(f"the body has {declared} bytes; at most {self._settings.body_bytes_max} are read")
         if b"expect" in self._headers and self._later is None:
             self._all.write(self._transport, CONTINUE)
 
@@ -187,14 +198,13 @@ class Connection(asyncio.Protocol):
         ending = CLOSE
         if self._parser.should_keep_alive():
             ending = KEEP if self._parser.get_http_version() == "1.1" else KEEP_1_0
-        asked, self._size = _Asked(request, self._size, ending), 0
+        if len(self._ahead) >= AHEAD_MAX:
+            raise Overloaded(f"{AHEAD_MAX} requests were sent ahead of their answers, which is the limit")
+        asked, self._request, self._size = _Asked(request, self._size, ending), None, 0
         if self._later is None:
             self._begin(asked)
-        elif len(self._ahead) < AHEAD_MAX:
-            self._ahead.append(asked)
         else:
-            self._all.release(asked.size)
-            raise Overloaded(f"{AHEAD_MAX} requests were sent ahead of their answers, which is the limit")
+            self._ahead.append(asked)
 
     # answers
 
@@ -211,6 +221,7 @@ class Connection(asyncio.Protocol):
         reply = None if later.cancelled() else self._front.reply_of(asked.request, later)
         if reply is None or self._transport.is_closing():
             self._all.release(asked.size)
+            self._front.finished(asked.request, None)
             self._transport.abort()
             return
         self._answer(asked, reply)
@@ -220,6 +231,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, asked: _Asked, reply: Reply) -> None:
         self._all.release(asked.size)
         self._server.total_requests += 1
+        self._front.finished(asked.request, reply)
         ending = CLOSE if self._last else asked.ending
         self._write(reply, ending, head=asked.request.method == "HEAD")
         self._since_s = time.monotonic()
@@ -232,10 +244,13 @@ class Connection(asyncio.Protocol):
         self._deaf = self._last = True
         self._all.release(self._size)
         self._size = 0
-        if self._later is not None:
+        request, self._request, self._reading = self._request, None, False
+        reply = error_reply(error) if self._later is None else None
+        self._front.refused(error)
+        if request is not None:
+            self._front.finished(request, reply)
+        if reply is None:
             return
-        reply = error_reply(error)
-        self._front.finished(self._request, reply)
         self._write(reply, CLOSE)
         self._since_s = time.monotonic()
         if self._transport.can_write_eof():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import orjson
 
-from joulebox.runtime.errors import BadRequest, Overloaded, ServeError
+from joulebox.access.keys import CHALLENGE
+from joulebox.runtime.errors import BadRequest, Overloaded, ServeError, Unauthorized
+
+if TYPE_CHECKING:
+    from joulebox.access.spans import RequestSpan
 
 JSON = b"application/json"
 LOOPBACK = ("127.", "::ffff:127.")
@@ -38,9 +42,14 @@ class Request:
     """Whether the client is on this machine."""
     client: str = ""
     """Whose limits apply: the name of its API key, else its address."""
-    id: str = ""
-    extra: list[Header] = field(default_factory=list[Header])
-    """Headers that its answer has to carry."""
+    id: bytes = b""
+    started_s: float = 0.0
+    """On the clock of `time.perf_counter`."""
+    refusal: ServeError | None = None
+    """Why it was refused before its body came."""
+    limited: bool = False
+    """Whether it counts against its client's limit."""
+    span: RequestSpan | None = None
 
     def header(self, name: bytes) -> bytes:
         """A header's value; empty where it is missing."""
@@ -128,6 +137,8 @@ def json_reply(content: Any, status: int = 200) -> Reply:
 def error_reply(error: ServeError) -> Reply:
     """`{"error": message}` with the error's status, and when to come back where the server is full."""
     reply = json_reply({"error": str(error)}, error.status)
+    if isinstance(error, Unauthorized):
+        reply.headers.append(CHALLENGE)
     if isinstance(error, Overloaded):
         reply.headers.append((b"retry-after", str(error.retry_after_s).encode()))
     return reply

@@ -11,23 +11,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import orjson
 
+from joulebox.access import Access
+from joulebox.access.keys import OPEN_PATHS
+from joulebox.access.logs import ORIGIN, log_access
+from joulebox.access.tracing import parse_traceparent, route
 from joulebox.http.asgi import App, Receive, Scope, Send, collect, read_body, request_of, send_reply, watch
 from joulebox.http.compression import decompress
 from joulebox.http.connections import Connections
 from joulebox.http.exchange import JSON, Reply, Request, error_reply, json_reply, parse_target
 from joulebox.http.oip import Later, Oip
+from joulebox.http.pages import for_page
 from joulebox.http.predict import predict
-from joulebox.http.timed import Timed
+from joulebox.http.timed import CLIENT_GONE, Timed
 from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
-from joulebox.runtime.errors import Forbidden, NotAllowed, NotFound, ServeError
+from joulebox.runtime.errors import (
+    Forbidden,
+    NotAllowed,
+    NotFound,
+    Overloaded,
+    ServeError,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+)
 from joulebox.runtime.model import Model
 from joulebox.runtime.repository import Repository
-from joulebox.runtime.sampler import Sampler
 from joulebox.runtime.settings import Settings
 
 log = logging.getLogger("joulebox.http")
@@ -40,38 +54,52 @@ BENTOML_PATHS = {"/", "/livez", "/readyz", "/healthz", "/docs.json", "/schema.js
 }
 
 
+REFUSALS: dict[type[ServeError], str] = {
+    Overloaded: "server_limit",
+    TooManyRequests: "client_limit",
+    TooLarge: "too_large",
+    Unauthorized: "unauthorized",
+}
+
+
 class Front:
     """Owns `/v2`, `/predict`, `/models`, `/energy` and `/metrics`."""
 
-    def __init__(
-        self, inner: App, settings: Settings, dataplane: Dataplane, sampler: Sampler, metrics: Metrics
-    ) -> None:
+    def __init__(self, inner: App, settings: Settings, access: Access, dataplane: Dataplane, metrics: Metrics) -> None:
         self.settings = settings
+        self._access = access
         self._inner = inner
         self._dataplane = dataplane
         self._repository: Repository = dataplane.repository
-        self._sampler = sampler
+        self._sampler = dataplane.sampler
         self._metrics = metrics
-        self._oip = Oip(dataplane, settings)
+        self._oip = Oip(dataplane, settings, keyed=access.keys is not None)
         self._background: list[asyncio.Task[None]] = []
         self.connections = Connections(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] != "http" or scope["path"] in BENTOML_PATHS:
+        elif scope["type"] != "http":
             await self._inner(scope, receive, send)
         else:
-            await send_reply(await self._answer(scope, receive), send)
+            request = request_of(scope)
+            try:
+                reply = await self._answer(request, receive)
+            except BaseException:
+                self.finished(request, None)
+                raise
+            self.finished(request, reply)
+            await send_reply(reply, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, request: Request, receive: Receive) -> Reply:
         """A request that came through another ASGI server."""
-        request = request_of(scope)
         try:
             self.admit(request)
             request.body = await read_body(request, receive, self.settings.body_bytes_max)
         except ServeError as error:
-            return error_reply(error)
+            request.refusal = error
+            self.refused(error)
         begun = self.begin(request)
         if isinstance(begun, Reply):
             return begun
@@ -95,6 +123,8 @@ class Front:
 
     def begin(self, request: Request) -> Reply | Later:
         """Answers a request, or begins to; errors are answers too."""
+        if request.refusal is not None:
+            return error_reply(request.refusal)
         try:
             if b"content-encoding" in request.headers:
                 decompress(request, self.settings.body_bytes_max)
@@ -116,14 +146,48 @@ class Front:
             return json_reply({"error": "the server failed to answer; its log says why"}, 500)
 
     def admit(self, request: Request) -> None:
-        """Whether a request may go on to send its body.
+        """Whether a request may go on to send its body; to be told before anything of it is read.
 
         Raises:
             ServeError: it may not.
         """
+        access, headers = self._access, request.headers
+        request.started_s = time.perf_counter()
+        request.id = access.ids.of(headers.get(b"x-request-id", b""))
+        parent = parse_traceparent(headers[b"traceparent"]) if b"traceparent" in headers else None
+        if access.tracer is not None:
+            request.span = access.tracer.begin(
+                f"{request.method} {route(request.target.path)}",
+                parent,
+                headers.get(b"tracestate", b""),
+                {"http.request.method": request.method, "url.path": request.target.path},
+            )
+        trace_id = parent.trace_id if parent else request.span.trace_id if request.span else ""
+        ORIGIN.set((request.id, trace_id))
+        if access.keys is not None and request.target.path not in OPEN_PATHS:
+            request.client = access.keys.client(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
+        if access.limit is not None:
+            access.limit.enter(request.client)
+            request.limited = True
 
-    def finished(self, request: Request | None, reply: Reply) -> None:
-        """A request was refused before it was whole."""
+    def finished(self, request: Request, reply: Reply | None) -> None:
+        """Ends what `admit` has begun; without an answer where the client has gone."""
+        status = CLIENT_GONE if reply is None else reply.status
+        if reply is not None:
+            reply.headers.append((b"x-request-id", request.id))
+        if request.limited and self._access.limit is not None:
+            request.limited = False
+            self._access.limit.leave(request.client)
+        if request.span is not None:
+            request.span.finish_http(status)
+        if self.settings.access_log:
+            log_access(request.method, request.target.path, status, request.started_s, request.client)
+
+    def refused(self, error: ServeError) -> None:
+        """A request, or a connection, was turned away before anything was computed."""
+        reason = REFUSALS.get(type(error))
+        if reason is not None:
+            self._metrics.rejected.labels("", reason).inc()
 
     def _route(self, request: Request) -> Reply | Later:
         match request.target.parts:
@@ -139,7 +203,7 @@ class Front:
                 return self._scrape()
             case _:
                 if request.target.path in BENTOML_PATHS:
-                    return asyncio.get_running_loop().create_task(collect(self._inner, request))
+                    return asyncio.get_running_loop().create_task(collect(self._page, request))
                 raise NotFound(f"there is nothing at {request.target.path[:80]}; / shows what there is")
 
     def _predict(self, request: Request, model: Model) -> Later:
@@ -161,6 +225,9 @@ class Front:
             )
         return json_reply(self._sampler.state)
 
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._inner(scope, receive, for_page(send))
+
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def watched_receive() -> Any:
             message = await receive()
@@ -180,6 +247,9 @@ class Front:
     async def _stop(self) -> None:
         await self._repository.drain()
         self._sampler.tick()
+        self._dataplane.regions.close()
+        if self._access.tracer is not None:
+            await asyncio.to_thread(self._access.tracer.close)
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)

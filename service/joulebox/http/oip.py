@@ -15,6 +15,7 @@ from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
 from joulebox.http.energy import energy_parameters
 from joulebox.http.exchange import JSON, Reply, Request, json_reply
+from joulebox.http.pages import refuse_script
 from joulebox.http.timed import Timed
 from joulebox.oip.call import Answer, Call
 from joulebox.oip.dataplane import Dataplane
@@ -33,8 +34,9 @@ Later = asyncio.Task[Reply]
 class Oip:
     """What is below `/v2`."""
 
-    def __init__(self, dataplane: Dataplane, settings: Settings) -> None:
+    def __init__(self, dataplane: Dataplane, settings: Settings, *, keyed: bool) -> None:
         self._dataplane = dataplane
+        self._keyed = keyed
         self._settings = settings
         self._codecs: WeakKeyDictionary[Model, Codec] = WeakKeyDictionary()
 
@@ -102,9 +104,7 @@ class Oip:
             answer = self._dataplane.infer_now(model, call)
             if answer is None:
                 return timed.later(self._compute(request, codec, call, timed))
-            reply = self._reply(request, codec, call, answer)
-            timed.done(reply, answer.inference)
-            return reply
+            return self._reply(request, codec, call, answer, timed)
         except BaseException as error:
             timed.failed(error)
             raise
@@ -114,36 +114,42 @@ class Oip:
         if asked_s is not None:
             call.timeout_s = asked_s if call.timeout_s is None else min(asked_s, call.timeout_s)
         answer = await self._dataplane.infer(timed.model, call)
-        reply = self._reply(request, codec, call, answer)
-        timed.done(reply, answer.inference)
-        return reply
+        return self._reply(request, codec, call, answer, timed)
 
-    def _reply(self, request: Request, codec: Codec, call: Call, answer: Answer) -> Reply:
+    def _reply(self, request: Request, codec: Codec, call: Call, answer: Answer, timed: Timed) -> Reply:
         energy = energy_parameters(answer.energy, shown=request.local or self._settings.expose_energy)
         body, header_bytes = codec.encode(call, answer, energy)
         reply = Reply(200, body, JSON if header_bytes is None else OCTETS)
         if header_bytes is not None:
             reply.headers.append((HEADER_LENGTH, str(header_bytes).encode()))
         compress(request, reply)
+        timed.done(reply, answer.inference)
+        if request.span is not None:
+            request.span.inferred(answer.model, answer.inference, answer.energy)
         return reply
 
-    def _repository(self, request: Request, rest: list[str]) -> Reply | Later:
+    def _repository(self, request: Request, rest: list[str]) -> Later:
         _need(request, "POST")
-        control = self._settings.repository_control
-        if control == "off":
+        if self._settings.repository_control == "off":
             raise Forbidden("the model repository is closed (JOULEBOX_REPOSITORY_CONTROL=off)")
         match rest:
             case ["index"]:
                 return asyncio.create_task(self._index(bool(request.body and request.json().get("ready"))))
             case ["models", name, ("load" | "unload") as what]:
-                if control == "local" and not request.local:
-                    raise Forbidden(
-                        "models are loaded and unloaded from this machine only (JOULEBOX_REPOSITORY_CONTROL=keyed lets API keys do it)"
-                    )
+                self._check_control(request, "models are loaded and unloaded")
                 work = self._load(request, name) if what == "load" else self._dataplane.unload(name)
                 return asyncio.create_task(_done(work))
             case _:
                 raise _nothing(request)
+
+    def _check_control(self, request: Request, what: str) -> None:
+        """For what changes the server: by those with a key, else by programs on this machine."""
+        if self._keyed and self._settings.repository_control == "keyed":
+            return
+        if not request.local:
+            raise Forbidden(f"{what} from this machine only (JOULEBOX_REPOSITORY_CONTROL=keyed lets API keys do it)")
+        if not self._keyed:
+            refuse_script(request)
 
     def _load(self, request: Request, name: str) -> Coroutine[Any, Any, None]:
         parameters: Any = (request.json() if request.body else {}).get("parameters") or {}
@@ -156,6 +162,8 @@ class Oip:
 
     def _shared_memory(self, request: Request, rest: list[str]) -> Any:
         regions = self._dataplane.regions
+        if rest[-1:] != ["status"]:
+            self._check_control(request, "shared memory is registered")
         match rest:
             case ["status"]:
                 return regions.status()

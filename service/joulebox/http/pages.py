@@ -10,7 +10,8 @@ or `Cache-Control` no cache keeps the answer to a POST or guesses how long a GET
 
 from __future__ import annotations
 
-from joulebox.http.exchange import Message, Request, Send
+from joulebox.http.asgi import Message, Send
+from joulebox.http.exchange import Request
 from joulebox.runtime.errors import Forbidden
 
 POLICY = "; ".join(
@@ -57,6 +58,6 @@ def refuse_script(request: Request) -> None:
     origin = request.header(b"origin")
     if origin:
         raise Forbidden(
-            f"{request.path[:80]} takes no requests from web pages (Origin: {origin[:80].decode('ascii', 'replace')})"
+            f"{request.target.path[:80]} takes no requests from web pages (Origin: {origin[:80].decode('ascii', 'replace')})"
             " unless the server has API keys"
         )

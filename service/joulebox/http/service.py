@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,8 @@ import bentoml
 from prometheus_client import CollectorRegistry
 from pydantic import Field
 
+from joulebox.access import open_access
+from joulebox.access.logs import configure_logging
 from joulebox.energy import Sources, open_sources
 from joulebox.http.asgi import App
 from joulebox.http.container import IMAGE
@@ -33,10 +34,9 @@ class FrontedService(bentoml.Service[Any]):
     front: Front
 
     def to_asgi(self, is_main: bool = True) -> App:
-        logging.getLogger("joulebox").setLevel(
-            logging.INFO
-        )  # BentoML has set handlers up, and shows warnings of others
         settings = load_settings(os.environ, Path.cwd())
+        configure_logging(settings.log_format, access_log=settings.access_log)  # before BentoML builds its own
+        access = open_access(settings, os.environ)
         metrics = Metrics(CollectorRegistry())
         worker = int(os.environ.get("JOULEBOX_WORKER_ID") or bentoml.server_context.worker_index or 1)
         fleet = open_fleet(settings.run_folder, worker, settings.workers)
@@ -44,7 +44,7 @@ class FrontedService(bentoml.Service[Any]):
         sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics)
         regions = Regions(settings.shared_memory, fleet.folder)
         dataplane = Dataplane(repository, sampler, regions)
-        self.front = Front(super().to_asgi(is_main), settings, dataplane, sampler, metrics)
+        self.front = Front(super().to_asgi(is_main), settings, access, dataplane, metrics)
         return self.front
 
 

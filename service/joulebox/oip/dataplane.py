@@ -25,7 +25,7 @@ class Dataplane:
     def __init__(self, repository: Repository, sampler: Sampler, regions: Regions) -> None:
         self.repository = repository
         self.regions = regions
-        self._sampler = sampler
+        self.sampler = sampler
 
     @property
     def ready(self) -> bool:
@@ -160,7 +160,7 @@ class Dataplane:
 
     def _answer(self, model: Model, call: Call, inference: Inference) -> Answer:
         tensors = answer_tensors(model, call, inference)
-        return Answer(model, inference, tensors, self._sampler.provisional(model, inference))
+        return Answer(model, inference, tensors, self.sampler.provisional(model, inference))
 
 
 def _config_type(datatype: str) -> str:

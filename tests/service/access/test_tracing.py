@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from joulebox.http.spans import Tracer
-from joulebox.http.tracing import TraceParent, open_tracer, parse_traceparent, route
+from joulebox.access.spans import Tracer
+from joulebox.access.tracing import TraceParent, open_tracer, parse_traceparent, route
 from joulebox.runtime.model import Inference
 from joulebox.runtime.sampler import Provisional
 
@@ -32,7 +32,7 @@ MODEL: Any = SimpleNamespace(
     version="v1",
     running=SimpleNamespace(engine=SimpleNamespace(name="onnxruntime"), variant=SimpleNamespace(name="cpu-int8")),
 )
-INFERENCE = Inference(outputs={}, queue_s=0.002, compute_s=0.001, items=1)
+INFERENCE = Inference(outputs={}, queue_s=0.002, compute_s=0.001, items=1, batch_items=1)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_missing_exporter_is_named(monkeypatch: pytest.MonkeyPatch, caplog: py
 
 def test_the_console_gets_a_line_for_each_span() -> None:
     script = (
-        "from joulebox.http.tracing import open_tracer\n"
+        "from joulebox.access.tracing import open_tracer\n"
         "tracer = open_tracer({'OTEL_TRACES_EXPORTER': 'console'})\n"
         "tracer.begin('one', None).finish_http(200); tracer.close()"
     )
@@ -223,7 +223,7 @@ def test_the_console_gets_a_line_for_each_span() -> None:
 
 def test_the_sdk_is_not_imported_unless_asked_for() -> None:
     script = (
-        "import sys; from joulebox.http.tracing import open_tracer; open_tracer({})\n"
+        "import sys; from joulebox.access.tracing import open_tracer; open_tracer({})\n"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

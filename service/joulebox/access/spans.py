@@ -25,7 +25,7 @@ from opentelemetry.trace import (
 )
 
 import joulebox
-from joulebox.http.tracing import HEADER_MAX, TraceParent
+from joulebox.access.tracing import HEADER_MAX, TraceParent
 from joulebox.runtime.model import Inference, Model
 from joulebox.runtime.sampler import Provisional
 

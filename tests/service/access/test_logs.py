@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebox.http.logs import ORIGIN, RequestIds, configure_logging, log_access
+from joulebox.access.logs import ORIGIN, RequestIds, configure_logging, log_access
 
 LOGGERS = [
     None,
@@ -171,7 +171,7 @@ def test_ours_wins_over_what_bentoml_sets_up() -> None:
         warnings.simplefilter("ignore")
         from bentoml._internal.log import configure_server_logging
         configure_server_logging()
-        from joulebox.http.logs import configure_logging
+        from joulebox.access.logs import configure_logging
         configure_logging("json")
         for name in ("joulebox", "bentoml", "uvicorn.error", "circus", "other"):
             logging.getLogger(name).warning("from %s", name)

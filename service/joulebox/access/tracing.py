@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-    from joulebox.http.spans import Tracer
+    from joulebox.access.spans import Tracer
 
 log = logging.getLogger("joulebox.tracing")
 
@@ -89,7 +89,7 @@ def open_tracer(environment: Mapping[str, str]) -> Tracer | None:
         return None
     try:
         exporter = _exporter(asked, environment)
-        from joulebox.http.spans import Tracer  # noqa: PLC0415  # the SDK's import takes long, and is for tracing only
+        from joulebox.access.spans import Tracer  # noqa: PLC0415  # the SDK's import takes long, and is for tracing only
 
         return Tracer.to(exporter)
     except Exception as error:  # the SDK and the exporters have their own ways to say that a variable is malformed
