@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebox.access.keys import ClientLimit, Keys
 from joulebox.access import keys as module
+from joulebox.access.keys import ClientLimit, Keys
 from joulebox.runtime.errors import TooManyRequests, Unauthorized
 from joulebox.runtime.settings import SettingError
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from joulebox.http.exchange import Request
+from joulebox.http.exchange import Request, parse_target
 from joulebox.http.pages import HEADERS, POLICY, for_page, refuse_script
 from joulebox.runtime.errors import Forbidden
 
@@ -29,9 +29,8 @@ STATIC = installed("bentoml") / "_internal/server/static_content"
 
 
 def request(**headers: str) -> Request:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"method": "POST", "path": "/v2/repository/models/tiny/unload", "headers": raw}
-    return Request(scope, None, 0)  # type: ignore[arg-type]
+    raw = {name.encode(): value.encode() for name, value in headers.items()}
+    return Request("POST", parse_target(b"/v2/repository/models/tiny/unload"), raw)
 
 
 def test_headers_are_added_to_an_answer() -> None:
