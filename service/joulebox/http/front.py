@@ -60,6 +60,7 @@ class Front:
         self._metrics = metrics
         self._oip = Oip(repository, sampler, expose_energy=settings.expose_energy)
         self._background: list[asyncio.Task[None]] = []
+        self._draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -71,8 +72,12 @@ class Front:
 
     @property
     def ready(self) -> bool:
-        """Whether every model takes traffic."""
-        return self._repository.ready
+        """Whether every model takes traffic, and the server is not about to end."""
+        return self._repository.ready and not self._draining
+
+    def begin_drain(self) -> None:
+        """What has been accepted is still answered, but nobody should send more."""
+        self._draining = True
 
     async def predict_json(self, content: dict[str, Any]) -> Any:
         """What `POST /predict` answers to this JSON, for callers in this process."""

@@ -13,7 +13,6 @@ from pydantic import Field
 
 from joulebox.energy import open_sources
 from joulebox.http.container import IMAGE
-from joulebox.http.exchange import App
 from joulebox.http.front import Front
 from joulebox.http.predict import Prediction
 from joulebox.metrics import Metrics
@@ -27,7 +26,7 @@ class FrontedService(bentoml.Service[Any]):
 
     front: Front
 
-    def to_asgi(self, is_main: bool = True) -> App:
+    def to_asgi(self, is_main: bool = True) -> Front:
         logging.getLogger("joulebox").setLevel(
             logging.INFO
         )  # BentoML has set handlers up, and shows warnings of others
