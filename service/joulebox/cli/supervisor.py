@@ -18,12 +18,14 @@ from pathlib import Path
 
 import typer
 
+from joulebox.cli.sockets import steer
 from joulebox.metrics import forget_gauges
 
 WORKER = [sys.executable, "-m", "joulebox.http.worker"]
 QUICK_DEATHS_MAX = 5  # times in a row that one worker dies within QUICK_S of its start before the server gives up
 QUICK_S = 10.0
 KILL_AFTER_S = 2.0  # beyond the drain timeout, for a worker that cannot end
+POLL_S, IDLE_S = 0.05, 10.0  # between looks at the workers while some don't listen yet, and else
 STOP = {signal.SIGTERM, signal.SIGINT}
 SIGNALS = STOP | {signal.SIGHUP, signal.SIGCHLD}
 PR_SET_PDEATHSIG = 1
@@ -67,6 +69,7 @@ class _Worker:
     due_s: float = 0.0  # when to start it
     started_s: float = 0.0
     quick_deaths: int = 0
+    deaths: int = 0
     process: subprocess.Popen[bytes] | None = None  # while it lives
 
 
@@ -81,18 +84,18 @@ class _Supervisor:
         self._home = home
         self._drain_timeout_s = drain_timeout_s
         self._clean = True
+        self._steered: list[int] = []
 
     def run(self) -> int:
-        while True:
+        stopping = False
+        while self._clean and not stopping:
             for worker in self._workers:
                 if worker.process is None and worker.due_s <= time.monotonic():
                     self._start(worker)
-            if self._asked_to_stop(signal.sigtimedwait(SIGNALS, self._next_due_s())):
-                break
+            stopping = self._asked_to_stop(signal.sigtimedwait(SIGNALS, self._wait_s()))
             for worker, status in self._reap():
                 self._replace(worker, status)
-            if not self._clean:
-                break
+            self._steer()
         self._stop()
         return 0 if self._clean else 1
 
@@ -105,15 +108,28 @@ class _Supervisor:
             return False
         return True
 
-    def _next_due_s(self) -> float:
-        now_s = time.monotonic()
-        return max(0.0, min((worker.due_s - now_s for worker in self._workers if worker.process is None), default=60.0))
+    def _wait_s(self) -> float:
+        if len(self._steered) < len(self._workers):
+            return POLL_S  # until all workers listen, or are to be started
+        return IDLE_S
+
+    def _steer(self) -> None:
+        """Sends new connections past workers that don't listen yet, unless none does."""
+        listening = [at for at, worker in enumerate(self._workers) if self._marker(worker).exists()]
+        if len(self._workers) > 1 and listening and listening != self._steered:
+            steer([worker.listener for worker in self._workers], listening)
+        self._steered = listening
+
+    def _marker(self, worker: _Worker) -> Path:
+        """A file that the worker makes once it listens."""
+        return self._home / f"run/listening-{worker.number}"
 
     def _start(self, worker: _Worker) -> None:
         fd = worker.listener.fileno()
         worker.started_s = time.monotonic()
+        replacement = ["--replacement"] if worker.deaths else []
         worker.process = subprocess.Popen(
-            [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number)],
+            [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number), *replacement],
             env={**self._environment, "JOULEBOX_WORKER_ID": str(worker.number)},
             cwd=self._home,  # Python puts the working folder first on sys.path: nothing of the user's may lie there
             pass_fds=[fd],
@@ -135,14 +151,13 @@ class _Supervisor:
         return ended
 
     def _forget(self, worker: _Worker) -> None:
-        """Removes what a dead worker has left for the others to read, which is true no more."""
+        """Removes what a dead worker has left for others to read, which is true no more."""
         forget_gauges(self._home / "metrics", worker.number)
-        for path in (self._home / "run/workers").glob("*"):
-            if path.name.partition(".")[0] == str(worker.number):
-                path.unlink(missing_ok=True)
+        self._marker(worker).unlink(missing_ok=True)
 
     def _replace(self, worker: _Worker, status: int) -> None:
         now_s = time.monotonic()
+        worker.deaths += 1
         worker.quick_deaths = worker.quick_deaths + 1 if now_s - worker.started_s < QUICK_S else 0
         if worker.quick_deaths >= QUICK_DEATHS_MAX:
             self._clean = False

@@ -60,7 +60,7 @@ class Front:
         self._metrics = metrics
         self._oip = Oip(repository, sampler, expose_energy=settings.expose_energy)
         self._background: list[asyncio.Task[None]] = []
-        self._draining = False
+        self.draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -73,11 +73,16 @@ class Front:
     @property
     def ready(self) -> bool:
         """Whether every model takes traffic, and the server is not about to end."""
-        return self._repository.ready and not self._draining
+        return self._repository.ready and not self.draining
+
+    @property
+    def settled(self) -> bool:
+        """Whether each model is ready or has failed."""
+        return bool(self._background) and self._background[0].done()
 
     def begin_drain(self) -> None:
         """What has been accepted is still answered, but nobody should send more."""
-        self._draining = True
+        self.draining = True
 
     async def predict_json(self, content: dict[str, Any]) -> Any:
         """What `POST /predict` answers to this JSON, for callers in this process."""

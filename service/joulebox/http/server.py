@@ -17,16 +17,18 @@ import socket
 import struct
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Protocol, cast
 
 import uvicorn
+
+from joulebox.http.front import Front
 
 log = logging.getLogger("joulebox.http")
 
 LINGER_S = 0.25
 TICK_S = 0.02
-CANCEL_S = 1.0  # for cancelled requests to come to an end
 
 SO_ATTACH_FILTER = 26
 ACCEPT_QUEUE_OFFSET = 24  # tcpi_unacked in tcp_info, which for a listening socket is the length of its queue
@@ -40,85 +42,90 @@ DROP_SYN = (
 )
 
 
+class Drainable(Protocol):
+    """What the server asks of a connection beside asyncio's calls. Connections that are made while it drains know so from the
+    application."""
+
+    def drain(self) -> None:
+        """The next answer is the last; until then an idle connection may still bring its request."""
+        ...
+
+    def shutdown(self) -> None:
+        """Closes, once what was accepted is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Closes, whatever is under way."""
+        ...
+
+
 class Server(uvicorn.Server):
     """Raises SystemExit(1) after an end that left requests unanswered."""
 
-    def __init__(self, config: uvicorn.Config, drain_timeout_s: float, on_drain: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, app: Front, drain_timeout_s: float) -> None:
         super().__init__(config)
+        self._app = app
         self._drain_timeout_s = drain_timeout_s
-        self._on_drain = on_drain
+        self.settle_s = 0.0  # how long to wait, before listening, for the models to be ready
+        self.on_listening: Callable[[], None] = lambda: None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # uvicorn's names
         """uvicorn would raise the signal again at the end, and the process would not end with status 0."""
         self.force_exit = self.should_exit
         self.should_exit = True
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup([])  # the application, without a socket yet
+        await self._until(lambda: self._app.settled or self.should_exit, self.settle_s)
+        make = partial(
+            self.config.http_protocol_class,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        for one in sockets or []:
+            self.servers.append(
+                await loop.create_server(make, sock=one, ssl=self.config.ssl, backlog=self.config.backlog)
+            )
+        self.on_listening()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_drain()
-        listening = sockets or []
-        deadline_s = asyncio.get_running_loop().time() + self._drain_timeout_s
-        for one in listening:
+        left_s = self._drain_timeout_s
+        lingering_s = min(LINGER_S, left_s)
+        for one in sockets or []:
             _drop_new(one)
-        self._announce()
-        await self._linger(listening, deadline_s)
+        self._app.begin_drain()
+        for connection in self._connections():
+            connection.drain()
+        await asyncio.sleep(lingering_s)
+        left_s -= lingering_s + await self._until(lambda: not any(map(_queued, sockets or [])), left_s - lingering_s)
         for server in self.servers:
             server.close()
-        for one in listening:
+        for one in sockets or []:
             one.close()
         for connection in self._connections():
-            if not _busy(connection):
-                connection.shutdown()
-        await self._until(lambda: not self.server_state.connections and not self.server_state.tasks, deadline_s)
-        unanswered = await self._abandon()
+            connection.shutdown()
+        await self._until(lambda: not self._connections(), left_s)
+        unanswered = len(self._connections())
+        for connection in self._connections():
+            connection.abort()
         await self.lifespan.shutdown()
         if unanswered:
-            log.error(
-                "%d requests were not answered within the drain timeout of %g s", unanswered, self._drain_timeout_s
-            )
+            limit = f"{self._drain_timeout_s:g} s"
+            log.error("%d requests were not answered within the drain timeout of %s", unanswered, limit)
             raise SystemExit(1)
 
-    def _announce(self) -> None:
-        """Makes answers close their connection: those to come by a default header, those begun by their own flag."""
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        for connection in self._connections():
-            if connection.cycle is not None and not connection.cycle.response_complete:
-                connection.cycle.keep_alive = False
-
-    async def _linger(self, listening: list[socket.socket], deadline_s: float) -> None:
+    async def _until(self, holds: Callable[[], bool], seconds: float) -> float:
+        """Waits for no longer than that; gives how long."""
         loop = asyncio.get_running_loop()
-        until_s = min(deadline_s, loop.time() + LINGER_S)
-        await self._until(lambda: loop.time() >= until_s and not any(map(_queued, listening)), deadline_s)
-
-    async def _until(self, holds: Callable[[], bool], deadline_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        while not holds() and not self.force_exit and loop.time() < deadline_s:  # noqa: ASYNC110  # which has no event
+        began_s = loop.time()
+        while not holds() and not self.force_exit and loop.time() < began_s + seconds:  # noqa: ASYNC110  # has no event
             await asyncio.sleep(TICK_S)
+        return loop.time() - began_s
 
-    async def _abandon(self) -> int:
-        """Ends the requests and connections that are left. Gives how many requests."""
-        unanswered = list(self.server_state.tasks)
-        for task in unanswered:
-            task.cancel()
-        if unanswered:
-            await asyncio.wait(unanswered, timeout=CANCEL_S)
-        for connection in self._connections():
-            connection.transport.close()
-        return len(unanswered)
-
-    def _connections(self) -> list[Any]:
-        """uvicorn's HttpToolsProtocol; untyped here, since its attributes are None before the first request, which its types deny."""
-        return list(self.server_state.connections)
-
-
-def _busy(connection: Any) -> bool:
-    """Whether a request is being read or answered."""
-    if connection.scope is None:
-        return False
-    return (
-        connection.cycle is None
-        or connection.cycle.scope is not connection.scope
-        or not connection.cycle.response_complete
-    )
+    def _connections(self) -> list[Drainable]:
+        return cast("list[Drainable]", list(self.server_state.connections))
 
 
 def _drop_new(listening: socket.socket) -> None:

@@ -7,6 +7,7 @@ the protocol class, and an end in which whatever was accepted is answered.
 from __future__ import annotations
 
 import argparse
+import logging.config
 import os
 import signal
 import socket
@@ -15,26 +16,30 @@ from typing import cast
 
 import uvicorn
 from bentoml import server_context
-from bentoml._internal.log import configure_server_logging
+from bentoml._internal.log import SERVER_LOGGING_CONFIG
 
 from joulebox.http.front import Front
+from joulebox.http.protocol import Connection
 from joulebox.http.server import Server
 from joulebox.http.service import InferenceService
 from joulebox.http.tls import tls_context
 from joulebox.metrics import identify
 from joulebox.runtime.settings import Settings, load_settings
 
-PROTOCOL = "httptools"
+SETTLE_S = 5.0  # for models to be ready before a replacement takes the requests that its predecessor left queued
 
 
 def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     identify(arguments.worker_id)  # before `to_asgi`, which makes the metrics
-    configure_server_logging()
+    logging.config.dictConfig({**SERVER_LOGGING_CONFIG, "disable_existing_loggers": False})
     settings = load_settings(os.environ, Path.cwd())
     app = _application(arguments.worker_id)
-    server = Server(_config(app, settings), settings.drain_timeout_s, app.begin_drain)
+    server = Server(_config(app, settings), app, settings.drain_timeout_s)
+    server.settle_s = SETTLE_S if arguments.replacement else 0.0
+    if settings.run_folder is not None:
+        server.on_listening = (settings.run_folder / f"listening-{arguments.worker_id}").touch
     server.run(sockets=[socket.socket(fileno=arguments.fd)])
 
 
@@ -52,7 +57,7 @@ def _config(app: Front, settings: Settings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         interface="asgi3",
-        http=PROTOCOL,
+        http=Connection,
         loop="uvloop",
         ws="none",
         lifespan="on",
@@ -71,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="joulebox.http.worker", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--worker-id", type=int, required=True, help="from 1, the same for whoever replaces this one")
+    parser.add_argument("--replacement", action="store_true", help="the last one of this number has died")
     return parser.parse_args()
 
 
