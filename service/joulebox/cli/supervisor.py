@@ -1,4 +1,4 @@
-"""Runs BentoML's worker process on a socket of ours: signals, restarts and clean-up are ours, in containers too."""
+"""Runs the worker processes: starts them, passes signals on, replaces one that dies, and tidies up; as PID 1 of a container too."""
 
 from __future__ import annotations
 
@@ -11,110 +11,190 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import typer
 
-WORKER = [sys.executable, "-m", "_bentoml_impl.worker.service", "joulebox.http.service:InferenceService"]
-BACKLOG = 2048
-GRACE_S = 30  # for answers under way when asked to stop
-QUICK_DEATHS_MAX = 5  # workers that die within QUICK_S of their start, in a row, before the server gives up
+from joulebox.cli.sockets import steer
+from joulebox.metrics import forget_gauges
+
+WORKER = [sys.executable, "-m", "joulebox.http.worker"]
+QUICK_DEATHS_MAX = 5  # times in a row that one worker dies within QUICK_S of its start before the server gives up
 QUICK_S = 10.0
+KILL_AFTER_S = 2.0  # beyond the drain timeout, for a worker that cannot end
+POLL_S, IDLE_S = 0.05, 10.0  # between looks at the workers while some don't listen yet, and else
+STOP = {signal.SIGTERM, signal.SIGINT}
+SIGNALS = STOP | {signal.SIGHUP, signal.SIGCHLD}
 PR_SET_PDEATHSIG = 1
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, so that a port in use is an error before anything starts.
-
-    Raises:
-        OSError: it is in use, or the host is no address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.set_inheritable(True)
-    return listener
-
-
-def run(listener: socket.socket, packages: list[Path]) -> int:
-    """Runs the worker until a signal asks to stop, restarting it when it dies. Gives the exit status.
+def run(listeners: list[socket.socket], settings: Mapping[str, str], drain_timeout_s: float) -> int:
+    """Runs one worker for each listening socket until a signal asks to stop. Gives the exit status.
 
     BentoML keeps its metrics below `BENTOML_HOME` and wipes them at start, so each server has its own.
+
+    Args:
+        settings: environment variables for the workers.
+        drain_timeout_s: what the workers have to answer what they have accepted; then they are killed.
     """
     home = Path(tempfile.mkdtemp(prefix="joulebox-"))
-    metrics = home / "metrics"
-    metrics.mkdir()
+    metrics, meeting = home / "metrics", home / "run"
+    for folder in (metrics, meeting):
+        folder.mkdir(mode=0o700)
     environment = {
         **os.environ,
+        **settings,
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
-        "JOULEBOX_PACKAGES": os.pathsep.join(str(path.resolve()) for path in packages),
+        "JOULEBOX_RUN_FOLDER": str(meeting),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        return _Supervisor(listener, environment, home).run()
+        return _Supervisor(listeners, environment, home, drain_timeout_s).run()
     finally:
-        listener.close()
         shutil.rmtree(home, ignore_errors=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass
+class _Worker:
+    """A place that one process after another takes. Its number, from 1, outlives them."""
+
+    number: int
+    listener: socket.socket
+    due_s: float = 0.0  # when to start it
+    started_s: float = 0.0
+    quick_deaths: int = 0
+    deaths: int = 0
+    process: subprocess.Popen[bytes] | None = None  # while it lives
 
 
 class _Supervisor:
-    def __init__(self, listener: socket.socket, environment: dict[str, str], home: Path) -> None:
-        self._listener = listener
+    """Signals are blocked and waited for, so that none comes between two lines, and PID 1 gets them like any process."""
+
+    def __init__(
+        self, listeners: list[socket.socket], environment: dict[str, str], home: Path, drain_timeout_s: float
+    ) -> None:
+        self._workers = [_Worker(number, listener) for number, listener in enumerate(listeners, 1)]
         self._environment = environment
         self._home = home
-        self._worker: subprocess.Popen[bytes] | None = None
-        self._stopping = False
+        self._drain_timeout_s = drain_timeout_s
+        self._clean = True
+        self._steered: list[int] = []
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        quick_deaths = 0
-        while not self._stopping:
-            started_s = time.monotonic()
-            self._worker = self._start()
-            if self._stopping:
-                self._worker.terminate()
-            status = self._worker.wait()
-            if self._stopping:
-                return 0
-            quick_deaths = quick_deaths + 1 if time.monotonic() - started_s < QUICK_S else 0
-            if quick_deaths >= QUICK_DEATHS_MAX:
-                typer.echo(
-                    f"error: the worker died {quick_deaths} times within {QUICK_S:.0f} s of its start; its log is above",
-                    err=True,
-                )
-                return 1
-            typer.echo(f"the worker died with status {status}; starting another", err=True)
-            time.sleep(min(1.0, 0.1 * 2**quick_deaths))
-        return 0
+        stopping = False
+        while self._clean and not stopping:
+            for worker in self._workers:
+                if worker.process is None and worker.due_s <= time.monotonic():
+                    self._start(worker)
+            stopping = self._asked_to_stop(signal.sigtimedwait(SIGNALS, self._wait_s()))
+            for worker, status in self._reap():
+                self._replace(worker, status)
+            self._steer()
+        self._stop()
+        return 0 if self._clean else 1
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        fd = self._listener.fileno()
-        arguments = ["--fd", str(fd), "--worker-id", "1", "--timeout-graceful-shutdown", str(GRACE_S)]
-        return subprocess.Popen(
-            [*WORKER, *arguments],
-            env=self._environment,
-            cwd=self._home,  # BentoML puts the working folder first on sys.path: nothing of the user's may lie there
+    def _asked_to_stop(self, received: signal.struct_siginfo | None) -> bool:
+        """A hang-up asks to stop where there is a terminal to hang up; elsewhere it is the custom for "read settings again"."""
+        if received is None or received.si_signo == signal.SIGCHLD:
+            return False
+        if received.si_signo == signal.SIGHUP and not os.isatty(0):
+            _say("SIGHUP: API keys are read again whenever their file changes; other settings need a new start")
+            return False
+        return True
+
+    def _wait_s(self) -> float:
+        if len(self._steered) < len(self._workers):
+            return POLL_S  # until all workers listen, or are to be started
+        return IDLE_S
+
+    def _steer(self) -> None:
+        """Sends new connections past workers that don't listen yet, unless none does."""
+        listening = [at for at, worker in enumerate(self._workers) if self._marker(worker).exists()]
+        if len(self._workers) > 1 and listening and listening != self._steered:
+            steer([worker.listener for worker in self._workers], listening)
+        self._steered = listening
+
+    def _marker(self, worker: _Worker) -> Path:
+        """A file that the worker makes once it listens."""
+        return self._home / f"run/listening-{worker.number}"
+
+    def _start(self, worker: _Worker) -> None:
+        fd = worker.listener.fileno()
+        worker.started_s = time.monotonic()
+        replacement = ["--replacement"] if worker.deaths else []
+        worker.process = subprocess.Popen(
+            [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number), *replacement],
+            env={**self._environment, "JOULEBOX_WORKER_ID": str(worker.number)},
+            cwd=self._home,  # Python puts the working folder first on sys.path: nothing of the user's may lie there
             pass_fds=[fd],
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  # this process has no other thread
+            preexec_fn=_prepare,  # noqa: PLW1509  # this process has no other thread
             start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which passes it on once
         )
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        """The first signal lets answers finish; a second one ends at once."""
-        if self._worker is not None:
-            self._worker.send_signal(signal.SIGKILL if self._stopping else signal.SIGTERM)
-        self._stopping = True
+    def _reap(self) -> list[tuple[_Worker, int]]:
+        """The workers that have ended, with their status. Orphans, which PID 1 inherits, end here too."""
+        ended: list[tuple[_Worker, int]] = []
+        with suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                for worker in self._workers:
+                    if worker.process is not None and worker.process.pid == found[0]:
+                        worker.process.returncode = os.waitstatus_to_exitcode(found[1])
+                        ended.append((worker, worker.process.returncode))
+                        worker.process = None
+                        self._forget(worker)
+        return ended
+
+    def _forget(self, worker: _Worker) -> None:
+        """Removes what a dead worker has left for others to read, which is true no more."""
+        forget_gauges(self._home / "metrics", worker.number)
+        self._marker(worker).unlink(missing_ok=True)
+
+    def _replace(self, worker: _Worker, status: int) -> None:
+        now_s = time.monotonic()
+        worker.deaths += 1
+        worker.quick_deaths = worker.quick_deaths + 1 if now_s - worker.started_s < QUICK_S else 0
+        if worker.quick_deaths >= QUICK_DEATHS_MAX:
+            self._clean = False
+            _say(
+                f"error: worker {worker.number} died {worker.quick_deaths} times within {QUICK_S:.0f} s of its start,"
+                f" last with status {status}; its log is above"
+            )
+            return
+        _say(f"worker {worker.number} died with status {status}; starting another")
+        worker.due_s = now_s + (min(1.0, 0.1 * 2**worker.quick_deaths) if worker.quick_deaths else 0.0)
+
+    def _stop(self) -> None:
+        """Lets every worker answer what it has accepted. A second signal, or too long a wait, ends them at once."""
+        self._signal(signal.SIGTERM)
+        for worker in self._workers:
+            worker.listener.close()
+        deadline_s = time.monotonic() + self._drain_timeout_s + KILL_AFTER_S
+        while any(worker.process is not None for worker in self._workers):
+            received = signal.sigtimedwait(SIGNALS, max(0.1, deadline_s - time.monotonic()))
+            for _, status in self._reap():
+                self._clean &= status in {0, -signal.SIGTERM}  # the latter, where it had not come to serving yet
+            if time.monotonic() > deadline_s or (received is not None and received.si_signo in STOP):
+                self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process is not None:  # and thus not reaped, so that its id is no other's
+                os.kill(worker.process.pid, number)
 
 
-def _die_with_parent() -> None:
-    """Lets the kernel end the worker when this process is killed, or it would go on serving unattended (see prctl(2))."""
+def _prepare() -> None:
+    """In the worker, before it runs: no blocked signals, and an end when this process is killed, or it would go on serving
+    unattended (see prctl(2))."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _say(message: str) -> None:
+    with suppress(OSError):  # the terminal may have gone
+        typer.echo(message, err=True)

@@ -132,13 +132,22 @@ class Connection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    # uvicorn
+    # the server
+
+    def drain(self) -> None:
+        """The next answer is the last; until then an idle connection may still bring its request."""
+        self._last = True
 
     def shutdown(self) -> None:
         """Closes, once what was accepted is answered."""
         self._last = True
         if self._later is None and not self._reading:
+            self._all.flush()
             self._transport.close()
+
+    def abort(self) -> None:
+        """Closes, whatever is under way."""
+        self._transport.abort()
 
     # the parser
 
@@ -232,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._all.release(asked.size)
         self._server.total_requests += 1
         self._front.finished(asked.request, reply)
-        ending = CLOSE if self._last else asked.ending
+        ending = CLOSE if self._last or self._front.draining else asked.ending
         self._write(reply, ending, head=asked.request.method == "HEAD")
         self._since_s = time.monotonic()
         if ending is CLOSE:

@@ -108,8 +108,22 @@ class Front:
 
     @property
     def ready(self) -> bool:
-        """Whether every model takes traffic."""
+        """Whether every worker serves all that is wanted, and this one is not about to end."""
         return self._repository.ready
+
+    @property
+    def settled(self) -> bool:
+        """Whether each model of this worker is ready or has failed."""
+        return self._repository.settled
+
+    @property
+    def draining(self) -> bool:
+        """Whether this worker is about to end."""
+        return self._repository.draining
+
+    def begin_drain(self) -> None:
+        """What has been accepted is still answered, but nobody should send more."""
+        self._repository.draining = True
 
     async def predict_json(self, content: dict[str, Any]) -> Any:
         """What `POST /predict` answers to this JSON, for callers in this process."""

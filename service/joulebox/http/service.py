@@ -15,7 +15,6 @@ from pydantic import Field
 from joulebox.access import open_access
 from joulebox.access.logs import configure_logging
 from joulebox.energy import Sources, open_sources
-from joulebox.http.asgi import App
 from joulebox.http.container import IMAGE
 from joulebox.http.front import Front
 from joulebox.http.predict import Prediction
@@ -33,7 +32,7 @@ class FrontedService(bentoml.Service[Any]):
 
     front: Front
 
-    def to_asgi(self, is_main: bool = True) -> App:
+    def to_asgi(self, is_main: bool = True) -> Front:
         settings = load_settings(os.environ, Path.cwd())
         configure_logging(settings.log_format, access_log=settings.access_log)  # before BentoML builds its own
         access = open_access(settings, os.environ)

@@ -44,6 +44,8 @@ class Repository:
         self.fleet = fleet
         self.records = Records(fleet.work_file)
         self.draining = False
+        self.settled = False
+        """Whether each model that was wanted at the start is ready or has failed."""
         self._settings = settings
         self._metrics = metrics
         self._failed: dict[str, Failed] = {}
@@ -63,6 +65,7 @@ class Repository:
                 wanted = Wanted(1, await asyncio.to_thread(configured, self._settings))
                 self.fleet.want(wanted)
         await self._make_so(wanted)
+        self.settled = True
         while True:
             await asyncio.sleep(FOLLOW_S)
             if self.fleet.changed():

@@ -61,7 +61,7 @@ def test_a_worker_that_dies_is_replaced(package: Package, tiny: Any) -> None:
         (worker,) = [
             child
             for child in psutil.Process().children(recursive=True)
-            if "_bentoml_impl.worker.service" in child.cmdline()
+            if "joulebox.http.worker" in child.cmdline()
         ]
         worker.send_signal(signal.SIGKILL)
         worker.wait(5)
