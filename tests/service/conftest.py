@@ -144,7 +144,7 @@ def package(tmp_path: Path) -> Package:
     return write_package(tmp_path / "tiny", fields(), files(), {"report.json": b"{}"})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Any:
     """This module: the tiny package's parts, for tests that change one."""
     return sys.modules[__name__]

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from joulebox.access.keys import CHALLENGE
-from joulebox.runtime.errors import BadRequest, Overloaded, ServeError, Unauthorized
+from joulebox.runtime.errors import BadRequest, NotAllowed, Overloaded, ServeError, Unauthorized
 
 if TYPE_CHECKING:
     from joulebox.access.spans import RequestSpan
@@ -62,6 +62,12 @@ class Request:
             BadRequest: it is something else.
         """
         return json_object(self.body)
+
+
+def need(request: Request, method: str) -> None:
+    """Raises NotAllowed for another method."""
+    if request.method != method:
+        raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected {method}", method)
 
 
 def json_object(content: bytes | memoryview) -> dict[str, Any]:
@@ -135,10 +141,12 @@ def json_reply(content: Any, status: int = 200) -> Reply:
 
 
 def error_reply(error: ServeError) -> Reply:
-    """`{"error": message}` with the error's status, and when to come back where the server is full."""
+    """`{"error": message}` with the error's status, when to come back where the server is full, and which method there is."""
     reply = json_reply({"error": str(error)}, error.status)
     if isinstance(error, Unauthorized):
         reply.headers.append(CHALLENGE)
     if isinstance(error, Overloaded):
         reply.headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    if isinstance(error, NotAllowed):
+        reply.headers.append((b"allow", error.allow.encode()))
     return reply

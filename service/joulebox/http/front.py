@@ -23,7 +23,7 @@ from joulebox.access.tracing import parse_traceparent, route
 from joulebox.http.asgi import App, Receive, Scope, Send, collect, read_body, request_of, send_reply, watch
 from joulebox.http.compression import decompress
 from joulebox.http.connections import Connections
-from joulebox.http.exchange import JSON, Reply, Request, error_reply, json_reply, parse_target
+from joulebox.http.exchange import JSON, Reply, Request, error_reply, json_reply, need, parse_target
 from joulebox.http.oip import Later, Oip
 from joulebox.http.pages import for_page
 from joulebox.http.predict import predict
@@ -32,7 +32,6 @@ from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.errors import (
     Forbidden,
-    NotAllowed,
     NotFound,
     Overloaded,
     ServeError,
@@ -125,9 +124,9 @@ class Front:
         """What has been accepted is still answered, but nobody should send more."""
         self._repository.draining = True
 
-    async def predict_json(self, content: dict[str, Any]) -> Any:
-        """What `POST /predict` answers to this JSON, for callers in this process."""
-        target = parse_target(b"/predict")
+    async def predict_json(self, content: dict[str, Any], path: str = "/predict") -> Any:
+        """What a native path answers to this JSON, for callers in this process."""
+        target = parse_target(path.encode())
         request = Request("POST", target, {b"content-type": JSON}, orjson.dumps(content))
         begun = self.begin(request)
         if not isinstance(begun, Reply):
@@ -212,8 +211,10 @@ class Front:
             case ("models", name, "predict"):
                 return self._predict(request, self._repository.get(name))
             case ("energy",):
+                need(request, "GET")
                 return self._energy(request)
             case ("metrics",):
+                need(request, "GET")
                 return self._scrape()
             case _:
                 if request.target.path in BENTOML_PATHS:
@@ -221,8 +222,7 @@ class Front:
                 raise NotFound(f"there is nothing at {request.target.path[:80]}; / shows what there is")
 
     def _predict(self, request: Request, model: Model) -> Later:
-        if request.method != "POST":
-            raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected POST with an image")
+        need(request, "POST")
         timed = Timed(model, "native")
         shown = request.local or self.settings.expose_energy
         return timed.later(predict(request, model, self._sampler, timed, shown=shown))

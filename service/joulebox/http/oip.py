@@ -14,12 +14,12 @@ from weakref import WeakKeyDictionary
 from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
 from joulebox.http.energy import energy_parameters
-from joulebox.http.exchange import JSON, Reply, Request, json_reply
+from joulebox.http.exchange import JSON, Reply, Request, json_reply, need
 from joulebox.http.pages import refuse_script
 from joulebox.http.timed import Timed
 from joulebox.oip.call import Answer, Call
 from joulebox.oip.dataplane import Dataplane
-from joulebox.runtime.errors import BadRequest, Forbidden, NotAllowed, NotFound
+from joulebox.runtime.errors import BadRequest, Forbidden, NotFound
 from joulebox.runtime.model import Model
 from joulebox.runtime.settings import Settings
 
@@ -54,10 +54,10 @@ class Oip:
             case ("repository", *rest):
                 return self._repository(request, rest)
             case ("systemsharedmemory", *rest):
-                _need(request, "POST" if rest and rest[-1] != "status" else "GET")
+                need(request, "POST" if rest and rest[-1] != "status" else "GET")
                 return json_reply(self._shared_memory(request, rest))
             case rest:
-                _need(request, "GET")
+                need(request, "GET")
                 return self._tell(request, list(rest))
 
     def _tell(self, request: Request, rest: list[str]) -> Reply:
@@ -92,7 +92,7 @@ class Oip:
                 raise _nothing(request)
 
     def _infer(self, request: Request, name: str, version: str | None = None) -> Reply | Later:
-        _need(request, "POST")
+        need(request, "POST")
         model = self._dataplane.repository.get(name, version)
         codec = self._codecs.get(model)
         if codec is None:
@@ -129,12 +129,15 @@ class Oip:
         return reply
 
     def _repository(self, request: Request, rest: list[str]) -> Later:
-        _need(request, "POST")
+        need(request, "POST")
         if self._settings.repository_control == "off":
             raise Forbidden("the model repository is closed (JOULEBOX_REPOSITORY_CONTROL=off)")
         match rest:
             case ["index"]:
-                return asyncio.create_task(self._index(bool(request.body and request.json().get("ready"))))
+                ready = request.json().get("ready", False) if request.body else False
+                if not isinstance(ready, bool):
+                    raise BadRequest(f"ready is {str(ready)[:80]!r}; expected true or false")
+                return asyncio.create_task(self._index(ready))
             case ["models", name, ("load" | "unload") as what]:
                 self._check_control(request, "models are loaded and unloaded")
                 work = self._load(request, name) if what == "load" else self._dataplane.unload(name)
@@ -152,7 +155,8 @@ class Oip:
             refuse_script(request)
 
     def _load(self, request: Request, name: str) -> Coroutine[Any, Any, None]:
-        parameters: Any = (request.json() if request.body else {}).get("parameters") or {}
+        parameters: Any = (request.json() if request.body else {}).get("parameters")
+        parameters = {} if parameters is None else parameters
         if not isinstance(parameters, dict):
             raise BadRequest(f"parameters is {str(parameters)[:80]!r}; expected an object")
         return self._dataplane.load(name, cast("dict[str, Any]", parameters))
@@ -184,11 +188,6 @@ class Oip:
 async def _done(work: Coroutine[Any, Any, None]) -> Reply:
     await work
     return json_reply({})
-
-
-def _need(request: Request, method: str) -> None:
-    if request.method != method:
-        raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected {method}")
 
 
 def _nothing(request: Request) -> NotFound:

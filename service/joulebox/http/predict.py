@@ -1,157 +1,107 @@
-"""The native API: an image in, a label out. The body is told apart by its content type."""
+"""The native API: images or tensors in; labels out, or tensors where the model does not classify."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from joulebox.engine import Tensors
 from joulebox.http.energy import energy_of
 from joulebox.http.exchange import Reply, Request, json_reply
-from joulebox.http.images import decode, normalize
+from joulebox.http.inputs import Sent, read, to_tensors
+from joulebox.http.options import read_options
 from joulebox.http.timed import Timed
-from joulebox.package.manifest import ClassifyPostprocess, ImagePreprocess
+from joulebox.package.manifest import ClassifyPostprocess, Manifest
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
 from joulebox.runtime.sampler import Sampler
 
-OFF_LOOP_BYTES = 32 * 1024  # larger images are decoded in a thread
-
-
-class Score(BaseModel):
-    """One class and its probability."""
-
-    label: str
-    confidence: float
-
-
-class Energy(BaseModel):
-    """What the answer cost, as far as known when it was given."""
-
-    joules: float | None
-    source: str = Field(description="measured, integrated, estimated or none")
-    provisional: bool
-
-
-class Prediction(BaseModel):
-    """The answer to a prediction."""
-
-    label: str
-    confidence: float
-    top: list[Score]
-    model: str
-    version: str
-    engine: str
-    variant: str
-    latency_ms: float = Field(description="Queue and compute, in milliseconds")
-    energy: Energy | None = Field(description="null for clients beyond loopback unless exposed")
-
 
 async def predict(request: Request, model: Model, sampler: Sampler, timed: Timed, *, shown: bool) -> Reply:
-    """Answers one image.
+    """Answers one request, as `schemas.Prediction`, `Predictions` or `Outputs` have it.
 
     Args:
         shown: whether the client may see what it cost.
 
     Raises:
-        BadRequest: the body is no image, or the model takes none.
-        NotReady, Overloaded: see `Model.infer`.
+        BadRequest, TooLarge: the body is not what the model takes.
+        NotReady, Overloaded, Expired: see `Model.infer`.
     """
-    manifest = model.package.manifest
-    preprocess, postprocess = manifest.preprocess, manifest.postprocess
-    if preprocess is None or postprocess is None:
-        raise BadRequest(f"model {model.name!r} has no image preprocessing; use /v2/models/{model.name}/infer")
-    running = model.running
-    tensor = await _tensor(request, preprocess)
+    options = read_options(request)
+    running, manifest = model.running, model.package.manifest
+    sent = read(request.header(b"content-type"), request.body)
+    options.check()  # before it costs decoding
+    inputs = await to_tensors(sent, model.name, manifest)
     timed.decoded()
-    inference = await model.infer({manifest.inputs[0].name: tensor})
-    probabilities = softmax(inference.outputs[manifest.outputs[0].name][0], postprocess.temperature)
-    top = best(probabilities, manifest.labels, postprocess)
-    answer = {
-        **top[0],
-        "top": top,
+    options.check()  # a model that is free computes at once, whatever the time
+    inference = await model.infer(inputs, deadline_s=options.deadline_s)
+    energy = sampler.provisional(model, inference)
+    content = {
+        **answer(sent, inference.outputs, manifest, options.top),
         "model": model.name,
         "version": model.version,
         "engine": running.engine.name,
         "variant": running.variant.name,
         "latency_ms": round(1e3 * (inference.queue_s + inference.compute_s), 4),
-        "energy": energy_of(sampler.provisional(model, inference), shown=shown),
+        "energy": energy_of(energy, shown=shown),
     }
-    reply = json_reply(answer)
+    reply = json_reply(content)
     timed.done(reply, inference)
+    if request.span is not None:
+        request.span.inferred(model, inference, energy)
     return reply
 
 
-def softmax(logits: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """Probabilities `[classes]` from logits `[classes]` (Guo et al. 2017, arXiv:1706.04599, for the temperature)."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max())
-    return powers / powers.sum()
+def answer(sent: Sent, outputs: Tensors, manifest: Manifest, top: int | None) -> dict[str, Any]:
+    """Predictions where the manifest says how to classify; output tensors where it does not, or tensors were sent."""
+    postprocess, predictions = manifest.postprocess, None
+    if postprocess is not None:
+        predictions = classify(outputs[manifest.outputs[0].name], manifest.labels, postprocess, top or postprocess.top)
+    if predictions is None or sent.tensors is not None:
+        return {"outputs": {name: _nested(name, array) for name, array in outputs.items()}, "predictions": predictions}
+    return {"predictions": predictions} if sent.several else predictions[0]
 
 
-def best(
-    probabilities: NDArray[np.float64], labels: list[str], postprocess: ClassifyPostprocess
+def classify(
+    logits: NDArray[Any], labels: list[str], postprocess: ClassifyPostprocess, top: int
 ) -> list[dict[str, Any]]:
-    order = np.argsort(-probabilities, kind="stable")[: postprocess.top]
-    return [{"label": labels[index], "confidence": round(float(probabilities[index]), 6)} for index in order]
+    """The best `top` classes of each item, or all where there are fewer; `logits` is `[items, classes]`.
+
+    Raises:
+        BadRequest: a logit is not finite, which an input out of all range can bring about.
+    """
+    probabilities = softmax(logits, postprocess.temperature)
+    if not np.isfinite(probabilities.sum()):
+        raise BadRequest("the model has no finite answer to this input; check that its values are in a sensible range")
+    order = (-probabilities).argsort(axis=1, kind="stable")[:, :top]
+    confidences = probabilities[np.arange(len(order))[:, None], order]
+    return [_classified(*item, labels) for item in zip(order.tolist(), confidences.tolist(), strict=True)]
 
 
-async def _tensor(request: Request, preprocess: ImagePreprocess) -> NDArray[np.float32]:
-    content_type = request.header(b"content-type").split(b";")[0].strip().lower()
-    if content_type == b"application/json":
-        return _from_json(request.json().get("image"), preprocess)
-    content = request.body
-    if content_type == b"multipart/form-data":
-        content = await _from_form(request, content)
-    if len(content) > OFF_LOOP_BYTES:
-        return await asyncio.to_thread(decode, content, preprocess)
-    return decode(content, preprocess)
+def softmax(logits: NDArray[Any], temperature: float) -> NDArray[np.float64]:
+    """Probabilities from logits along the last axis (Guo et al. 2017, arXiv:1706.04599, for the temperature)."""
+    with np.errstate(invalid="ignore"):  # of infinity: the caller looks for NaN
+        powers = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64) / temperature)
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
-def _from_json(image: Any, preprocess: ImagePreprocess) -> NDArray[np.float32]:
-    """From base64 of an image file, or from nested lists of pixels 0 to 255."""
-    if isinstance(image, str):
-        try:
-            return decode(base64.b64decode(image, validate=True), preprocess)
-        except (binascii.Error, ValueError) as error:
-            raise BadRequest(f"image is no base64: {error}") from error
-    if not isinstance(image, list):
+def _classified(order: list[int], confidences: list[float], labels: list[str]) -> dict[str, Any]:
+    scores = zip(order, confidences, strict=True)
+    top = [{"label": labels[index], "confidence": round(confidence, 6)} for index, confidence in scores]
+    return {**top[0], "top": top}
+
+
+def _nested(name: str, array: NDArray[Any]) -> Any:
+    """Nested lists of an output's shape, or an array that orjson writes as such.
+
+    Raises:
+        BadRequest: a value is NaN or infinite, which JSON cannot say.
+    """
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadRequest(
-            f"image is {type(image).__name__}; expected base64 of an image file, or nested lists of pixels"
+            f"output {name!r} holds NaN or infinity, which JSON cannot say; check the input, or ask /v2 for binary data"
         )
-    try:
-        pixels: NDArray[Any] = np.asarray(cast("Any", image))
-    except ValueError as error:
-        raise BadRequest("image has rows of different lengths") from error
-    if pixels.dtype.kind not in "iuf" or not (pixels.min(initial=0) >= 0 and pixels.max(initial=0) <= 255):
-        raise BadRequest("image has pixels that are not numbers from 0 to 255")
-    return normalize(pixels, preprocess)
-
-
-async def _from_form(request: Request, content: bytes) -> bytes:
-    """The field `image`, or the only file that was sent."""
-
-    async def whole():
-        yield content
-
-    try:
-        form = await MultiPartParser(
-            Headers(raw=list(request.headers.items())), whole(), max_files=4, max_fields=16
-        ).parse()
-    except (MultiPartException, KeyError) as error:
-        raise BadRequest(f"the form cannot be read: {error}") from error
-    try:
-        files = {name: value for name, value in form.multi_items() if isinstance(value, UploadFile)}
-        file = files.get("image") or (next(iter(files.values())) if len(files) == 1 else None)
-        if file is None:
-            raise BadRequest(f"the form has the files {sorted(files)}; expected one named 'image'")
-        return await file.read()
-    finally:
-        await form.close()
+    written = array.dtype.kind in "iufb" and array.dtype != np.float16 and array.ndim > 0 and array.flags.c_contiguous
+    return array if written else array.tolist()

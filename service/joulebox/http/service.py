@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import bentoml
+from bentoml._internal.service.openapi.specification import OpenAPISpecification
 from prometheus_client import CollectorRegistry
 from pydantic import Field
 
@@ -17,7 +18,8 @@ from joulebox.access.logs import configure_logging
 from joulebox.energy import Sources, open_sources
 from joulebox.http.container import IMAGE
 from joulebox.http.front import Front
-from joulebox.http.predict import Prediction
+from joulebox.http.openapi import document
+from joulebox.http.schemas import Prediction
 from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.fleet import open_fleet
@@ -25,6 +27,8 @@ from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
 from joulebox.runtime.settings import load_settings
+
+Base64 = Annotated[str, Field(description="Base64 of a PNG or JPEG file")]
 
 
 class FrontedService(bentoml.Service[Any]):
@@ -46,6 +50,14 @@ class FrontedService(bentoml.Service[Any]):
         self.front = Front(super().to_asgi(is_main), settings, access, dataplane, metrics)
         return self.front
 
+    @property
+    def openapi_spec(self) -> OpenAPISpecification:
+        return self._document
+
+    @cached_property
+    def _document(self) -> OpenAPISpecification:
+        return document(super().openapi_spec)  # 30 ms, which would hold up the event loop each time
+
 
 def _open_sources(threads: int, cpu_s: Callable[[], float]) -> Sources:
     return open_sources(os.environ, threads=threads, cpu_s=cpu_s)
@@ -58,13 +70,21 @@ class InferenceService:
     bento_service: FrontedService  # set by BentoML
 
     @bentoml.api(route="/predict")
-    async def predict(self, image: Annotated[str, Field(description="Base64 of a PNG or JPEG file")]) -> Prediction:
-        """Classify one image.
+    async def predict(self, image: Base64) -> Prediction:
+        """Classify one image with the only model.
 
-        The same path takes the image file itself as the body (`image/png`, `image/jpeg`, …), as the field `image` of a
-        multipart form, or as nested lists of pixels in JSON.
+        The path takes more than a signature of BentoML's can say, and our outer application answers it:
+        `operations.py` lists it, and /docs.json has it.
         """
-        return Prediction.model_validate(await self.bento_service.front.predict_json({"image": image}))
+        return await self._predict("/predict", image)
+
+    @bentoml.api(route="/models/{name}/predict")
+    async def predict_model(self, name: str, image: Base64) -> Prediction:
+        """Classify one image with the model of that name."""
+        return await self._predict(f"/models/{name}/predict", image)
+
+    async def _predict(self, path: str, image: str) -> Prediction:
+        return Prediction.model_validate(await self.bento_service.front.predict_json({"image": image}, path))
 
     def __is_ready__(self) -> bool:
         return self.bento_service.front.ready

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -39,7 +40,10 @@ class TensorSpec(Section):
 
 
 class ImagePreprocess(Section):
-    """An image file becomes float32 `[1, channels, height, width]`: `(pixel / 255 - mean) / std`, per channel."""
+    """An image file becomes float32, `(pixel / 255 - mean) / std` per channel, in the model's size and layout.
+
+    `resize: stretch` brings each side to its size; `crop` keeps the proportions and cuts what is too long at both ends.
+    """
 
     kind: Literal["image"] = "image"
     height: Positive
@@ -47,6 +51,8 @@ class ImagePreprocess(Section):
     channels: Literal[1, 3]
     mean: list[Finite]
     std: list[Annotated[Finite, Gt(0)]]
+    resize: Literal["stretch", "crop"] = "stretch"
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
 
     @model_validator(mode="after")
     def _one_per_channel(self) -> ImagePreprocess:
@@ -57,8 +63,18 @@ class ImagePreprocess(Section):
                 )
         return self
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image in the input tensor."""
+        plane = (self.height, self.width)
+        return (self.channels, *plane) if self.layout == "NCHW" else (*plane, self.channels)
+
     def affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """`scale, offset`, float32 `[channels]` each, so that the tensor is `pixel * scale + offset`."""
+        return self._affine
+
+    @cached_property
+    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         std, mean = np.asarray(self.std), np.asarray(self.mean)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
@@ -189,7 +205,7 @@ class Manifest(Section):
                 )
 
     def _check_image_input(self, preprocess: ImagePreprocess) -> None:
-        expected = [-1, preprocess.channels, preprocess.height, preprocess.width]
+        expected = [-1, *preprocess.shape]
         if len(self.inputs) != 1 or self.inputs[0].datatype != "FP32" or self.inputs[0].shape != expected:
             raise ValueError(f"preprocess makes one FP32 input {expected}; the inputs are {self.inputs}")
         if not self.batched:

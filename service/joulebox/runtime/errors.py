@@ -32,9 +32,13 @@ class NotFound(ServeError):
 
 
 class NotAllowed(ServeError):
-    """The method is not one of the path's."""
+    """The method is not the path's, which is `allow`."""
 
     status = 405
+
+    def __init__(self, message: str, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
 
 
 class TooLarge(ServeError):

@@ -59,9 +59,7 @@ def test_a_wrong_setting_is_refused(package: Package) -> None:
 def test_a_worker_that_dies_is_replaced(package: Package, tiny: Any) -> None:
     with tiny.serving(package.folder) as server:
         (worker,) = [
-            child
-            for child in psutil.Process().children(recursive=True)
-            if "joulebox.http.worker" in child.cmdline()
+            child for child in psutil.Process().children(recursive=True) if "joulebox.http.worker" in child.cmdline()
         ]
         worker.send_signal(signal.SIGKILL)
         worker.wait(5)
