@@ -15,6 +15,7 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
 from functools import partial
@@ -76,7 +77,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])  # the application, without a socket yet
-        await self._until(lambda: self._app.settled or self.should_exit, self.settle_s)
+        await self._until(lambda: self._app.settled or self.should_exit, time.monotonic() + self.settle_s)
         make = partial(
             self.config.http_protocol_class,
             config=self.config,
@@ -91,38 +92,40 @@ class Server(uvicorn.Server):
         self.on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        left_s = self._drain_timeout_s
-        lingering_s = min(LINGER_S, left_s)
+        deadline_s = time.monotonic() + self._drain_timeout_s
         for one in sockets or []:
             _drop_new(one)
         self._app.begin_drain()
-        for connection in self._connections():
+        begun = self._connections()
+        for connection in begun:
             connection.drain()
-        await asyncio.sleep(lingering_s)
-        left_s -= lingering_s + await self._until(lambda: not any(map(_queued, sockets or [])), left_s - lingering_s)
+        await asyncio.sleep(min(LINGER_S, self._drain_timeout_s))
+        await self._until(lambda: not any(map(_queued, sockets or [])), deadline_s)
         for server in self.servers:
             server.close()
         for one in sockets or []:
             one.close()
-        for connection in self._connections():
-            connection.shutdown()
-        await self._until(lambda: not self._connections(), left_s)
-        unanswered = len(self._connections())
-        for connection in self._connections():
+        await self._close(begun, deadline_s)
+        unanswered = self._connections()
+        for connection in unanswered:
             connection.abort()
         await self.lifespan.shutdown()
         if unanswered:
             limit = f"{self._drain_timeout_s:g} s"
-            log.error("%d requests were not answered within the drain timeout of %s", unanswered, limit)
+            log.error("%d requests were not answered within the drain timeout of %s", len(unanswered), limit)
             raise SystemExit(1)
 
-    async def _until(self, holds: Callable[[], bool], seconds: float) -> float:
-        """Waits for no longer than that; gives how long."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
-        while not holds() and not self.force_exit and loop.time() < began_s + seconds:  # noqa: ASYNC110  # has no event
+    async def _close(self, lingered: list[Drainable], deadline_s: float) -> None:
+        """Closes all connections as they fall idle. Some may be new, since TLS takes a while; those get their time too."""
+        while self._connections() and not self.force_exit and time.monotonic() < deadline_s:
+            for connection in lingered:
+                connection.shutdown()
+            lingered = self._connections()
+            await self._until(lambda: not self._connections(), min(deadline_s, time.monotonic() + LINGER_S))
+
+    async def _until(self, holds: Callable[[], bool], deadline_s: float) -> None:
+        while not holds() and not self.force_exit and time.monotonic() < deadline_s:  # noqa: ASYNC110  # has no event
             await asyncio.sleep(TICK_S)
-        return loop.time() - began_s
 
     def _connections(self) -> list[Drainable]:
         return cast("list[Drainable]", list(self.server_state.connections))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -36,11 +37,12 @@ class Running:
     process: psutil.Popen
     port: int
     log: IO[bytes]
-    scheme: str = "http"
+    verify: ssl.SSLContext | None = None
+    """What its clients trust, where it speaks TLS."""
 
     @property
     def address(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{'https' if self.verify else 'http'}://127.0.0.1:{self.port}"
 
     def workers(self) -> dict[int, psutil.Process]:
         """The live ones by number."""
@@ -78,14 +80,15 @@ def running(
     wrapper: Sequence[str] = (),
     environment: dict[str, str] | None = None,
     ready: bool = True,
+    verify: ssl.SSLContext | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Running]:
     """`joulebox serve` with these arguments, ready on every worker's socket; killed at the end, where it still runs."""
     port = tiny.free_port()
     command = [*(wrapper or COMMAND), *map(str, arguments), "--port", str(port)]
     log = tempfile.TemporaryFile()  # noqa: SIM115  # closed below
-    server = Running(
-        psutil.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})}), port, log
-    )
+    process = psutil.Popen(command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **(environment or {})})
+    server = Running(process, port, log, verify)
     try:
         if ready:
             tiny.wait_until(lambda: all(_ready(server) for _ in range(10)), 60)
@@ -99,7 +102,7 @@ def running(
 
 
 def _ready(server: Running) -> bool:
-    return httpx.get(f"{server.address}/readyz", timeout=20).status_code == 200
+    return httpx.get(f"{server.address}/readyz", timeout=20, verify=server.verify or True).status_code == 200
 
 
 @dataclass
@@ -111,8 +114,8 @@ class Tally:
     statuses: set[int] = field(default_factory=set)
 
 
-async def ask(port: int, tally: Tally, until: asyncio.Event) -> None:
-    """Sends requests over kept-alive connections until told, or until nobody accepts connections any more."""
+async def ask(port: int, tally: Tally, until: asyncio.Event, *, keep: bool = True) -> None:
+    """Sends requests until told, or until nobody accepts connections any more; over kept-alive connections or one each."""
     while not until.is_set():
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -125,7 +128,7 @@ async def ask(port: int, tally: Tally, until: asyncio.Event) -> None:
                 status, closing = await _answer(reader)
                 tally.answered += 1
                 tally.statuses.add(status)
-                if closing:
+                if closing or not keep:
                     break
         except (OSError, asyncio.IncompleteReadError):
             tally.unanswered.append(own)

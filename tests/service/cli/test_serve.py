@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from joulebox.package import Package, write_package
 
@@ -56,14 +56,53 @@ def test_a_wrong_setting_is_refused(package: Package) -> None:
     assert "JOULEBOX_QUEUE_SIZE" in joulebox("serve", package.folder, JOULEBOX_QUEUE_SIZE="lots").stderr
 
 
-def test_a_worker_that_dies_is_replaced(package: Package, tiny: Any) -> None:
-    with tiny.serving(package.folder) as server:
-        (worker,) = [
-            child for child in psutil.Process().children(recursive=True) if "joulebox.http.worker" in child.cmdline()
-        ]
-        worker.send_signal(signal.SIGKILL)
-        worker.wait(5)
-        tiny.wait_until(lambda: httpx.get(f"{server}/readyz").status_code == 200)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "0"], "JOULEBOX_WORKERS='0'"),
+        (["--grpc-port", "70000"], "JOULEBOX_GRPC_PORT='70000'"),
+        (["--repository-control", "all"], "'local', 'keyed' or 'off'"),
+        (["--repository", "none"], "a folder of packages"),
+        (["--api-keys-file", "none"], "that can be read"),
+        (["--log-format", "xml"], "'text' or 'json'"),
+    ],
+)
+def test_a_wrong_option_is_one_line(package: Package, options: list[str], said: str) -> None:
+    done = joulebox("serve", package.folder, *options)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+def test_an_option_overrides_its_variable(package: Package, tmp_path: Path) -> None:
+    done = joulebox("serve", package.folder, "--repository", tmp_path, "--workers", "0", JOULEBOX_WORKERS="2")
+    assert "JOULEBOX_WORKERS='0'" in done.stderr
+    done = joulebox("serve", package.folder, "--repository", tmp_path / "none", JOULEBOX_REPOSITORY=str(tmp_path))
+    assert "none: expected a folder" in done.stderr
+
+
+def test_nothing_to_serve_is_said() -> None:
+    done = joulebox("serve")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "name a PACKAGE" in done.stderr
+
+
+def test_a_grpc_port_in_use_is_said_before_anything_starts(package: Package, tiny: Any) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = joulebox("serve", package.folder, "--port", tiny.free_port(), "--grpc-port", port)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "--grpc-port" in done.stderr
+
+
+def test_relative_paths_are_of_the_folder_that_it_starts_in(package: Package, cli: Any, tiny: Any) -> None:
+    with cli.running(tiny, "tiny/current", folder=package.folder.parent.parent) as server:
+        server.infer()
+        given = server.workers()[1].environ()["JOULEBOX_PACKAGES"]
+        assert given == str(package.folder.parent / "current"), "the link, which moves with new versions"
 
 
 def test_a_killed_server_leaves_no_worker(package: Package, tiny: Any) -> None:

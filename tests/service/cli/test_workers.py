@@ -82,12 +82,14 @@ def test_a_worker_killed_under_load_takes_no_other_with_it(package: Package, tin
     assert replaced_s < 2
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_under_load_answers_all_that_was_accepted(package: Package, tiny: Any, cli: Any, workers: int) -> None:
+@pytest.mark.parametrize(("workers", "keep"), [(1, True), (2, True), (2, False)])
+def test_sigterm_under_load_answers_all_that_was_accepted(
+    package: Package, tiny: Any, cli: Any, workers: int, keep: bool
+) -> None:
     async def load(server: Any) -> tuple[list[Any], int]:
         done = asyncio.Event()
         tallies = [cli.Tally() for _ in range(24)]
-        clients = [asyncio.create_task(cli.ask(server.port, tally, done)) for tally in tallies]
+        clients = [asyncio.create_task(cli.ask(server.port, tally, done, keep=keep)) for tally in tallies]
         await asyncio.sleep(1)
         server.process.send_signal(signal.SIGTERM)
         status = await asyncio.to_thread(server.process.wait, 20)
@@ -130,6 +132,16 @@ def test_while_draining_it_is_unready_and_closes_what_it_answers(package: Packag
         assert answer.startswith(b"http/1.1 200")
         assert b"connection: close" in answer
         assert server.process.wait(10) == 0
+
+
+def test_idle_connections_do_not_delay_the_end(package: Package, tiny: Any, cli: Any) -> None:
+    with cli.running(tiny, package.folder) as server, server.connect(), server.connect() as kept:
+        kept.sendall(cli.REQUEST)
+        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+        started_s = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started_s < 3
+        assert kept.recv(10) == b""
 
 
 def _refuses(server: Any) -> bool:
