@@ -1,0 +1,89 @@
+"""Inference over gRPC: one request a call, or a stream of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from joulebox.grpc import messages
+from joulebox.grpc.callers import Caller, Callers
+from joulebox.grpc.codec import read_call, write_answer
+from joulebox.grpc.counted import Counted
+from joulebox.grpc.errors import unexpected
+from joulebox.oip.dataplane import Dataplane
+from joulebox.runtime.errors import Overloaded, ServeError
+from joulebox.runtime.settings import Settings
+
+FINAL = "triton_final_response"
+
+
+class Inference:
+    """`ModelInfer`, and each request of a `ModelStreamInfer`."""
+
+    def __init__(self, dataplane: Dataplane, settings: Settings, callers: Callers) -> None:
+        self._dataplane = dataplane
+        self._callers = callers
+        self._inflight_bytes_max = settings.inflight_bytes_max
+        self._inflight_bytes = 0
+
+    async def infer(self, raw: bytes, caller: Caller) -> bytes:
+        """The `ModelInferResponse` to a `ModelInferRequest`.
+
+        Raises:
+            ServeError: what is wrong.
+        """
+        with self._callers.counted(caller), self._held(len(raw)):
+            response = await self._infer(messages.parse(messages.ModelInferRequest, raw), caller)
+            return response.SerializeToString()
+
+    async def stream_infer(self, raw: bytes, caller: Caller) -> bytes:
+        """The `ModelStreamInferResponse` to a `ModelInferRequest`, which says in-band what is wrong."""
+        request_id = ""
+        try:
+            with self._callers.counted(caller), self._held(len(raw)):
+                request = messages.parse(messages.ModelInferRequest, raw)
+                request_id = request.id
+                response = await self._infer(request, caller)
+        except ServeError as error:
+            return _in_band(error, request_id)
+        except Exception as error:  # a fault of this server: this request fails, the stream goes on
+            return _in_band(unexpected("ModelStreamInfer", error), request_id)
+        response.parameters[FINAL].bool_param = True  # a request has one response here
+        return messages.ModelStreamInferResponse(infer_response=response).SerializeToString()
+
+    async def _infer(self, request: Any, caller: Caller) -> Any:
+        dataplane = self._dataplane
+        model = dataplane.repository.get(request.model_name, request.model_version or None)
+        with Counted(model) as counted:
+            call = read_call(model, request, dataplane.regions)
+            counted.decoded()
+            remaining_s = caller.context.time_remaining()
+            if remaining_s is not None and (call.timeout_s is None or remaining_s < call.timeout_s):
+                call.timeout_s = remaining_s
+            answer = await dataplane.infer(model, call)
+            counted.computed(answer.inference)
+            if caller.span is not None:
+                caller.span.inferred(model, answer.inference, answer.energy)
+            return write_answer(call.id, answer, dataplane.regions, energy=self._callers.may_know_energy(caller))
+
+    @contextmanager
+    def _held(self, size: int) -> Generator[None]:
+        """Counts a request's bytes while it is answered."""
+        if self._inflight_bytes + size > self._inflight_bytes_max:
+            raise Overloaded(
+                f"{self._inflight_bytes} bytes of requests are being answered; {size} more would pass the limit of"
+                f" {self._inflight_bytes_max}"
+            )
+        self._inflight_bytes += size
+        try:
+            yield
+        finally:
+            self._inflight_bytes -= size
+
+
+def _in_band(error: ServeError, request_id: str) -> bytes:
+    """An error as a stream carries it: the text alone, and which request it was."""
+    response = messages.ModelStreamInferResponse(error_message=str(error))
+    response.infer_response.id = request_id
+    return response.SerializeToString()
