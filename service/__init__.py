@@ -6,7 +6,7 @@ from zipfile import ZipFile
 
 from bentoml.exceptions import BentoMLException
 
-from joulebox.http.service import InferenceService
+from joulebox.server.service import InferenceService
 
 __all__ = ["InferenceService"]
 

@@ -14,7 +14,7 @@ from joulebox_build.wheel import write_wheel
 HEAVY = {"torch", "onnx", "onnxscript", "onnxslim", "sklearn", "matplotlib", "joulebox_build"}
 
 
-@pytest.mark.parametrize("module", ["joulebox", "joulebox.package", "joulebox.http.service", "joulebox.cli.serve"])
+@pytest.mark.parametrize("module", ["joulebox", "joulebox.package", "joulebox.server.service", "joulebox.cli.serve"])
 def test_a_device_loads_nothing_of_the_build_host(module: str) -> None:
     program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
@@ -27,7 +27,7 @@ def test_the_wheel_holds_joulebox_and_nothing_beside_it(tmp_path: Path) -> None:
     with ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {name.partition("/")[0] for name in names} == {"joulebox", "joulebox-0.1.0.dist-info"}
-    assert "joulebox/http/service.py" in names
+    assert "joulebox/server/service.py" in names
     assert "joulebox/py.typed" in names
     assert "joulebox/grpc/messages.binpb" in names
 

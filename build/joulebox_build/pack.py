@@ -19,7 +19,7 @@ from joulebox.package import Package, open_package
 from joulebox_build.errors import BuildError
 from joulebox_build.wheel import REQUIREMENTS, write_wheel
 
-SERVICE = "joulebox.http.service:InferenceService"
+SERVICE = "joulebox.server.service:InferenceService"
 PackagePath = Annotated[
     Path, typer.Argument(help="The model package, such as models/fashion/package.", metavar="PACKAGE")
 ]

@@ -11,9 +11,9 @@ import typer
 from joulebox.cli.sockets import listen, reserve
 from joulebox.cli.supervisor import run
 from joulebox.energy import open_sources
-from joulebox.http.tls import tls_context
 from joulebox.package import PackageError, open_package
 from joulebox.runtime.settings import SettingError, Settings, load_settings, variable
+from joulebox.server.tls import tls_context
 
 
 def _option(field: str, name: str, metavar: str | None = None) -> Any:

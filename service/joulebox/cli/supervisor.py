@@ -21,7 +21,7 @@ import typer
 from joulebox.cli.sockets import steer
 from joulebox.metrics import forget_gauges
 
-WORKER = [sys.executable, "-m", "joulebox.http.worker"]
+WORKER = [sys.executable, "-m", "joulebox.server.worker"]
 QUICK_DEATHS_MAX = 5  # times in a row that one worker dies within QUICK_S of its start before the server gives up
 QUICK_S = 10.0
 KILL_AFTER_S = 2.0  # beyond the drain timeout, for a worker that cannot end

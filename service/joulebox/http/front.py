@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -28,7 +28,6 @@ from joulebox.http.oip import Later, Oip
 from joulebox.http.pages import for_page
 from joulebox.http.predict import predict
 from joulebox.http.timed import CLIENT_GONE, Timed
-from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.errors import (
     Forbidden,
@@ -61,19 +60,31 @@ REFUSALS: dict[type[ServeError], str] = {
 }
 
 
+class Life(Protocol):
+    """What begins and ends with this application."""
+
+    async def start(self) -> None: ...
+
+    def begin_drain(self) -> None:
+        """What has been accepted is still answered, but nobody should send more."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
 class Front:
     """Owns `/v2`, `/predict`, `/models`, `/energy` and `/metrics`."""
 
-    def __init__(self, inner: App, settings: Settings, access: Access, dataplane: Dataplane, metrics: Metrics) -> None:
+    def __init__(self, inner: App, settings: Settings, access: Access, dataplane: Dataplane, life: Life) -> None:
         self.settings = settings
         self._access = access
         self._inner = inner
         self._dataplane = dataplane
         self._repository: Repository = dataplane.repository
         self._sampler = dataplane.sampler
-        self._metrics = metrics
+        self._metrics = dataplane.repository.metrics
+        self._life = life
         self._oip = Oip(dataplane, settings, keyed=access.keys is not None)
-        self._background: list[asyncio.Task[None]] = []
         self.connections = Connections(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +133,7 @@ class Front:
 
     def begin_drain(self) -> None:
         """What has been accepted is still answered, but nobody should send more."""
-        self._repository.draining = True
+        self._life.begin_drain()
 
     async def predict_json(self, content: dict[str, Any], path: str = "/predict") -> Any:
         """What a native path answers to this JSON, for callers in this process."""
@@ -246,33 +257,12 @@ class Front:
         async def watched_receive() -> Any:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                await self._stop()
+                await self._life.stop()
             return message
 
         async def watched_send(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._background = [
-                    asyncio.create_task(_logged(work)) for work in (self._repository.run(), self._sampler.run())
-                ]
+                await self._life.start()
             await send(message)
 
         await self._inner(scope, watched_receive, watched_send)
-
-    async def _stop(self) -> None:
-        await self._repository.drain()
-        self._sampler.tick()
-        self._dataplane.regions.close()
-        if self._access.tracer is not None:
-            await asyncio.to_thread(self._access.tracer.close)
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
-
-
-async def _logged(work: Any) -> None:
-    """A background task whose end is never silent."""
-    try:
-        await work
-    except Exception:
-        log.exception("a background task ended")
-        raise

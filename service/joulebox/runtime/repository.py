@@ -47,7 +47,7 @@ class Repository:
         self.settled = False
         """Whether each model that was wanted at the start is ready or has failed."""
         self._settings = settings
-        self._metrics = metrics
+        self.metrics = metrics
         self._failed: dict[str, Failed] = {}
         self._changing = asyncio.Lock()
         self._drains: set[asyncio.Task[None]] = set()
@@ -191,7 +191,7 @@ class Repository:
                     f"{folder}: a model named {package.manifest.name!r} is served already or is not {name!r}",
                     "duplicate",
                 )
-            model = Model(package, self._settings, self._metrics, self.records)
+            model = Model(package, self._settings, self.metrics, self.records)
             await asyncio.to_thread(model.load)
         except Exception as error:  # whatever it is, the other models shall serve
             reason = error.reason if isinstance(error, LoadError) else "package"
@@ -215,7 +215,7 @@ class Repository:
     def _note_failure(self, name: str, model: Model | None, message: str, reason: str) -> None:
         log.error("%s is not served: %s", name, message)
         if model is None or model.state is not State.FAILED:
-            self._metrics.load_failures.labels(name[:64], reason).inc()
+            self.metrics.load_failures.labels(name[:64], reason).inc()
         if model is not None:
             model.release()
         self._forget_failure(name)

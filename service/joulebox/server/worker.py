@@ -1,4 +1,4 @@
-"""One worker process: `python -m joulebox.http.worker --fd FD --worker-id NUMBER`, which `joulebox serve` starts.
+"""One worker process: `python -m joulebox.server.worker --fd FD --worker-id NUMBER`, which `joulebox serve` starts.
 
 It does what BentoML's worker does for the same service, with what that one does not let us set: how metric files are named,
 the protocol class, and an end in which whatever was accepted is answered.
@@ -18,11 +18,11 @@ from bentoml import server_context
 
 from joulebox.http.connection import Connection
 from joulebox.http.front import Front
-from joulebox.http.server import Server
-from joulebox.http.service import InferenceService
-from joulebox.http.tls import tls_context
 from joulebox.metrics import identify
 from joulebox.runtime.settings import Settings, load_settings
+from joulebox.server.ending import Server
+from joulebox.server.service import InferenceService
+from joulebox.server.tls import tls_context
 
 SETTLE_S = 5.0  # for models to be ready before a replacement takes the requests that its predecessor left queued
 
@@ -69,7 +69,7 @@ def _config(app: Front, settings: Settings) -> uvicorn.Config:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="joulebox.http.worker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="joulebox.server.worker", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--worker-id", type=int, required=True, help="from 1, the same for whoever replaces this one")
     parser.add_argument("--replacement", action="store_true", help="the last one of this number has died")

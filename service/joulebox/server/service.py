@@ -16,7 +16,6 @@ from pydantic import Field
 from joulebox.access import open_access
 from joulebox.access.logs import configure_logging
 from joulebox.energy import Sources, open_sources
-from joulebox.http.container import IMAGE
 from joulebox.http.front import Front
 from joulebox.http.openapi import document
 from joulebox.http.schemas import Prediction
@@ -27,6 +26,8 @@ from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
 from joulebox.runtime.settings import load_settings
+from joulebox.server.container import IMAGE
+from joulebox.server.life import Life
 
 Base64 = Annotated[str, Field(description="Base64 of a PNG or JPEG file")]
 
@@ -47,7 +48,8 @@ class FrontedService(bentoml.Service[Any]):
         sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics)
         regions = Regions(settings.shared_memory, fleet.folder)
         dataplane = Dataplane(repository, sampler, regions)
-        self.front = Front(super().to_asgi(is_main), settings, access, dataplane, metrics)
+        life = Life(settings, os.environ.get("JOULEBOX_HOST", "127.0.0.1"), access, dataplane)
+        self.front = Front(super().to_asgi(is_main), settings, access, dataplane, life)
         return self.front
 
     @property
