@@ -153,6 +153,7 @@ def external(folder: Path) -> Path:
         [tensor("y", "FP32", ["batch", 8])],
         {"weights": weights},
     )
+    (folder / "external.data").unlink(missing_ok=True)  # onnx would append to it
     external_data_helper.set_external_data(made.graph.initializer[0], "external.data")
     external_data_helper.write_external_data_tensors(made, str(folder))
     return save(folder / "external.onnx", made)

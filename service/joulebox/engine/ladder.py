@@ -6,7 +6,7 @@ from joulebox.engine.engine import Engine
 from joulebox.engine.onnxruntime import OnnxRuntimeEngine
 from joulebox.package import Package, Variant
 
-PRECISIONS = ["int8", "fp32", "mixed", "fp16", "bf16"]
+PRECISIONS = ["int8", "fp32", "mixed", "fp16", "bf16", "fp64"]
 """Best first on a CPU, where nothing was measured on this host: it computes halves by way of fp32, which costs more."""
 
 

@@ -48,10 +48,10 @@ class OnnxRuntimeEngine:
             )
         options = _options(manifest, threads)
         try:
-            with _external_data(options, external):
+            with external_data(options, external):
                 self._session = ort.InferenceSession(model, options, providers=[variant.provider])
         except Exception as error:  # onnxruntime raises several unrelated types
-            raise EngineError(f"{variant.file} does not load: {_first_line(error)}") from error
+            raise EngineError(f"{variant.file} does not load: {first_line(error)}") from error
         used = self._session.get_providers()
         if used[0] != variant.provider:
             raise EngineError(f"onnxruntime chose {used[0]} where {variant.provider} was asked for")
@@ -67,7 +67,7 @@ class OnnxRuntimeEngine:
         try:
             results = self._session.run(self._outputs, feeds)
         except Exception as error:
-            raise EngineError(_first_line(error)) from error
+            raise EngineError(first_line(error)) from error
         return dict(zip(self._outputs, results, strict=True))
 
 
@@ -75,7 +75,9 @@ def _options(manifest: Manifest, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = (
+        4  # what goes wrong comes as an exception too; a log line would hold parts of the input
+    )
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a spinning thread burns joules
     if any(-1 in spec.shape[manifest.batched :] for spec in manifest.inputs):
         options.enable_mem_pattern = False  # it keeps a plan for each shape ever seen
@@ -83,7 +85,7 @@ def _options(manifest: Manifest, threads: int) -> Any:
 
 
 @contextmanager
-def _external_data(options: Any, contents: Mapping[str, bytes]) -> Generator[None]:
+def external_data(options: Any, contents: Mapping[str, bytes]) -> Generator[None]:
     """While a session is made from bytes: its external data, and that ONNX Runtime looks for no more in our folder.
 
     Before 1.24 it took such data from files only. It maps them into memory, so they need not outlive this.
@@ -161,5 +163,5 @@ def _fits(declared: list[Any], shape: list[int], *, wider: bool) -> bool:
     return all(not isinstance(size, int) or size in (want, -1) or (wider and want == -1) for size, want in pairs)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -95,7 +95,7 @@ class Variant(Section):
     engine: Literal["onnxruntime"]
     provider: Literal["CPUExecutionProvider"]
     engine_version_min: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
-    precision: Literal["fp32", "fp16", "bf16", "int8", "mixed"]
+    precision: Literal["fp64", "fp32", "fp16", "bf16", "int8", "mixed"]
     golden_tolerance: Annotated[Finite, Gt(0)]
     """Largest absolute difference from golden outputs of floats that is let through; all others have to be equal."""
     external_data: list[RelativePath] = []

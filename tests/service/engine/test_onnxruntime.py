@@ -140,6 +140,6 @@ def test_weights_that_are_too_short_are_an_engine_error(tmp_path: Path, tiny: An
 
 
 def test_the_ladder_tries_int8_before_fp32_and_knows_every_precision(tiny: Any) -> None:
-    names = ["bf16", "fp16", "fp32", "mixed", "int8"]
+    names = ["fp64", "bf16", "fp16", "fp32", "mixed", "int8"]
     variants = [Variant.model_validate(tiny.variant(name, name, "variants/x.onnx")) for name in names]
     assert [variant.precision for variant in rungs(variants)][:2] == ["int8", "fp32"]
