@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import joulebox
+from joulebox.cli.bench import bench
 from joulebox.cli.doctor import doctor
 from joulebox.cli.inspect import inspect, verify
 from joulebox.cli.serve import serve
@@ -62,7 +63,7 @@ def options(
     pass
 
 
-for command in (serve, inspect, verify, doctor):
+for command in (serve, inspect, verify, doctor, bench):
     app.command()(command)
 
 
