@@ -61,9 +61,9 @@ def load_file(path: Path, specs: Sequence[TensorSpec]) -> Tensors:
         UsageError: it cannot be read, or an array is missing.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             content: Tensors = dict(arrays)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UsageError(f"--data {path}: {error}; expected an npz file with an array for each input") from error
     found = {spec.name: content.get(spec.name, content.get(f"input.{spec.name}")) for spec in specs}
     missing = [name for name, array in found.items() if array is None]

@@ -82,9 +82,9 @@ class Summary:
 
 
 METRICS: dict[Scenario, tuple[str, str, float]] = {
-    "SingleStream": ("90th percentile latency, ms", "result_90.00_percentile_latency_ns", 1e-6),
-    "MultiStream": ("99th percentile latency of a query, ms", "result_99.00_percentile_per_query_latency_ns", 1e-6),
-    "Server": ("completed queries/s", "result_completed_samples_per_sec", 1.0),
+    "SingleStream": ("p90 latency, ms", "result_90.00_percentile_latency_ns", 1e-6),
+    "MultiStream": ("p99 query latency, ms", "result_99.00_percentile_per_query_latency_ns", 1e-6),
+    "Server": ("queries/s", "result_completed_samples_per_sec", 1.0),
     "Offline": ("samples/s", "result_samples_per_second", 1.0),
 }
 

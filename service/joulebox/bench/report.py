@@ -50,7 +50,7 @@ def _scenario_notes(summary: Summary) -> list[str]:
     if summary.target_latency_ms is not None:
         asked.append(f"99 % within {summary.target_latency_ms:g} ms asked for")
     if summary.interrupted:
-        asked.append(f"stopped early, so LoadGen gives no result")
+        asked.append("stopped early, so LoadGen gives no result")
     said = ["; ".join(asked), *(f"LoadGen: {reason}" for reason in summary.reasons)]
     said += [f"{count:,} × {kind}: {summary.failed_said.get(kind, '')}" for kind, count in summary.failed.items()]
     said.append(

@@ -83,8 +83,11 @@ class Ledger:
 
 
 async def read_ledger(connection: Connection, address: Address, target: Target) -> Ledger | None:
-    """None where the server has no ledger, or does not show it."""
-    status, content = await ask(connection, address, "GET", "/energy")
+    """None where the server has no ledger, does not show it, or no longer answers."""
+    try:
+        status, content = await ask(connection, address, "GET", "/energy")
+    except BenchError:
+        return None
     if status != 200 or not isinstance(content, dict):
         return None
     rows = cast("dict[str, Any]", content).get("models")
