@@ -85,16 +85,15 @@ class Open:
 
     def _pump(self) -> None:
         """Sends what is due, as long as connections are free."""
-        now_s = time.perf_counter()
-        if now_s >= self._tally.end_s:
-            self._close()
-            return
+        now_s, end_s = time.perf_counter(), self._tally.end_s
         while self._due_s < self._tally.begin_s <= now_s:
             self._due_s = next(self._arrivals)  # the warm-up is over; what it left unsent would delay what counts
-        while self._free and self._due_s <= now_s:
+        while self._free and self._due_s <= now_s and self._due_s < end_s:
             self._send(self._free.pop())
             self._due_s = next(self._arrivals)
-        if self._free:
+        if now_s >= end_s:
+            self._close()
+        elif self._free:
             self._alarm.set(self._due_s)
 
     def _send(self, connection: Connection) -> None:

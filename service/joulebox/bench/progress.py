@@ -1,6 +1,6 @@
 """One line of live progress on a terminal; nothing elsewhere.
 
-It is drawn in the load generator's own process, twice a second: drawing takes it about a millisecond, which a percentile
+It is drawn in the load generator's own process, twice a second: drawing takes it about half a millisecond, which a percentile
 would show if it came more often.
 """
 

@@ -61,7 +61,7 @@ def _scenario_notes(summary: Summary) -> list[str]:
 
 
 def _loads(results: Sequence[Result]) -> Table:
-    in_time = ["in time/s"] if any(each.goodput_per_s is not None for each in results) else []
+    in_time = ["in time"] if any(each.goodput_per_s is not None for each in results) else []
     table = _table("load", "requests/s", *in_time, *QUANTILES, "max", "refused", "errors")
     for each in results:
         refused = int(each.refused["count"] or 0)
@@ -90,7 +90,14 @@ def _costs(results: Sequence[Result]) -> Table:
 
 
 def _table(*titles: str, caption: str = "latencies in ms") -> Table:
-    table = Table(*titles, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption or None, caption_justify="left")
+    table = Table(
+        *titles,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        caption=caption or None,
+        caption_justify="left",
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     return table

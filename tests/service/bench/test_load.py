@@ -14,7 +14,7 @@ from joulebox.bench.connection import HttpConnection
 from joulebox.bench.load import BACKOFF_S, Closed, Open
 from joulebox.bench.tally import Tally
 
-STALL_S = 0.5
+STALL_S, SLOW_S = 0.8, 0.3
 Make = Callable[[Sequence[HttpConnection], Sequence[bytes], Tally], Closed | Open]
 
 
@@ -32,14 +32,14 @@ def opened(rate: float) -> Make:
 def run(
     stub: Any, make: Make, *, connections: int = 4, seconds: float = 1.0, stall: bool = False, timeout_s: float = 5.0
 ) -> Tally:
-    """A load of `seconds` after a tenth of a second's warm-up; the stub may stall half a second in its middle."""
+    """A load of `seconds` after a tenth of a second's warm-up; the stub may stall from 0.2 s on."""
 
     async def load() -> Tally:
         async with stub.running() as address:
             begin_s = time.perf_counter() + 0.1
             if stall:
                 stub.stalled = (begin_s + 0.2, begin_s + 0.2 + STALL_S)
-            tally = Tally(begin_s, begin_s + seconds, deadline_s=0.1)
+            tally = Tally(begin_s, begin_s + seconds, deadline_s=SLOW_S)
             made = [HttpConnection(address, timeout_s) for _ in range(connections)]
             await make(made, [address.request("POST", "/", b"{}")], tally).run()
             for connection in made:
@@ -51,7 +51,7 @@ def run(
 
 
 def slow(tally: Tally) -> int:
-    """Of the answers, those that took longer than the deadline of 0.1 s."""
+    """Of the answers, those that took longer than SLOW_S."""
     return tally.latency.count - tally.in_time
 
 
@@ -66,30 +66,30 @@ def test_a_closed_loop_counts_what_the_server_counted(stub: Any) -> None:
 
 def test_an_open_loop_sends_at_its_rate(stub: Any) -> None:
     server = stub()
-    tally = run(server, opened(200))
+    tally = run(server, opened(200), connections=50)
+    assert tally.unsent == 0
     assert tally.requests == pytest.approx(200, abs=1)
-    assert tally.answered == pytest.approx(200, abs=3)
+    assert tally.answered == pytest.approx(200, rel=0.1)
     assert tally.warmup + tally.requests == server.requests
-    assert server.connections < 4, "the connection that was used last is used again"
+    assert server.connections < 25, "the connection that was used last is used again"
 
 
 def test_an_open_loop_counts_the_wait_of_those_that_a_stall_kept_from_being_sent(stub: Any) -> None:
-    """Coordinated omission: 4 connections see 4 slow answers, while 100 requests were due during half a second's stall."""
-    tally = run(stub(), opened(200), stall=True)
-    assert slow(tally) == pytest.approx((STALL_S - 0.1) * 200, rel=0.25)
-    assert tally.latency.max_s == pytest.approx(STALL_S, abs=0.15)
-    assert tally.late >= 70
-    assert tally.late_max_s == pytest.approx(STALL_S, abs=0.15)
+    """Coordinated omission: 4 connections see 4 slow answers, while 160 requests were due during the stall."""
+    tally = run(stub(), opened(200), stall=True, seconds=1.5)
+    assert slow(tally) >= 0.8 * (STALL_S - SLOW_S) * 200
+    assert tally.latency.max_s == pytest.approx(STALL_S, rel=0.2)
+    assert tally.late >= 0.8 * STALL_S * 200
+    assert tally.late_max_s == pytest.approx(STALL_S, rel=0.2)
     assert tally.unsent == 0
-    assert slow(run(stub(), closed, stall=True)) == 4, "which a closed loop cannot see"
+    assert 4 <= slow(run(stub(), closed, stall=True, seconds=1.5)) <= 12, "a closed loop does not see them"
 
 
 def test_what_is_due_and_never_sent_is_counted(stub: Any) -> None:
-    """Half a second's stall at the end leaves two connections for a hundred requests."""
-    server = stub()
-    tally = run(server, opened(200), connections=2, seconds=0.6, stall=True)
-    assert tally.unsent == pytest.approx(0.4 * 200, rel=0.1)
-    assert tally.requests + tally.unsent == pytest.approx(0.6 * 200, abs=1)
+    """The stall outlasts the measurement, so that two connections are left waiting for a hundred requests."""
+    tally = run(stub(), opened(200), connections=2, seconds=0.7, stall=True)
+    assert tally.unsent == pytest.approx(0.5 * 200, rel=0.1)
+    assert tally.requests + tally.unsent == pytest.approx(0.7 * 200, abs=1)
 
 
 def test_refusals_are_told_from_errors_and_keep_their_own_latency(stub: Any) -> None:
@@ -107,7 +107,7 @@ def test_refusals_are_told_from_errors_and_keep_their_own_latency(stub: Any) -> 
 def test_an_answer_that_does_not_come_is_a_timeout_and_the_connection_is_opened_anew(stub: Any) -> None:
     server = stub()
     tally = run(server, closed, connections=2, stall=True, timeout_s=0.2)
-    assert tally.errors["timeout"] == pytest.approx(2 * STALL_S / 0.2, abs=2)
+    assert tally.errors["timeout"] == pytest.approx(2 * STALL_S / 0.2, abs=4)
     assert "no answer within 0.2 s" in tally.said["timeout"]
     assert server.connections == 2 + tally.errors["timeout"]
 

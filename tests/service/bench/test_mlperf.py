@@ -72,9 +72,9 @@ def test_offline_samples_are_sent_in_batches(server: str) -> None:
 
 def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(server: str) -> None:
     command = [sys.executable, "-m", "joulebox.cli.main", "bench", server, "--model", "tiny"]
-    command += ["--scenario", "SingleStream", "--seconds", "60", "--json"]
+    command += ["--scenario", "SingleStream", "--seconds", "60", "--warmup", "0.1", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(5)  # past the probe
+    time.sleep(4)  # past the probe
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors
