@@ -6,10 +6,12 @@ The clock is `time.perf_counter`, read when the request is written and when the 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -99,11 +101,12 @@ def parse_address(url: str, headers: tuple[tuple[str, str], ...] = ()) -> Addres
 class HttpConnection:
     """Opened by the first request, kept alive, opened again by the next request where it was lost."""
 
-    def __init__(self, address: Address, timeout_s: float) -> None:
+    def __init__(self, address: Address, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
+        """`tls` says whom to trust, where the address asks for TLS; else that is OpenSSL's default (`SSL_CERT_FILE`)."""
         self._address = address
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
-        self._tls = ssl.create_default_context() if address.tls else None
+        self._tls = (tls or _default_tls()) if address.tls else None
         self._wire: _Wire | None = None
         self._opening: asyncio.Task[None] | None = None
         self._done: Done | None = None
@@ -142,7 +145,7 @@ class HttpConnection:
                 lambda: _Wire(self), self._address.host, self._address.port, ssl=self._tls
             )
         except OSError as error:  # of TLS too
-            self._fail(LOST, error.strerror or str(error))
+            self._fail(LOST, _why(error))
             return
         self._wire = wire
         wire.send(request, keep=keep)
@@ -167,6 +170,17 @@ class HttpConnection:
             self._timer.cancel()
         if done is not None:
             done(Answer(kind, self._due_s, self._sent_s, time.perf_counter(), timing, header, body))
+
+
+def _why(error: OSError) -> str:
+    """asyncio's own words name the address instead of the reason."""
+    plain = isinstance(error, ConnectionError) and error.errno
+    return os.strerror(error.errno) if plain else error.strerror or str(error)
+
+
+@cache
+def _default_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class _Wire(asyncio.Protocol):

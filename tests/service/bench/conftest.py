@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -28,10 +29,10 @@ class Stub:
         """From when to when nothing is answered, on the clock of time.perf_counter."""
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Address]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Address]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
         try:
-            yield Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=False)
+            yield Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=tls is not None)
         finally:
             server.close()
 
