@@ -174,8 +174,9 @@ class HttpConnection:
 
 def _why(error: OSError) -> str:
     """asyncio's own words name the address instead of the reason."""
-    plain = isinstance(error, ConnectionError) and error.errno
-    return os.strerror(error.errno) if plain else error.strerror or str(error)
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 @cache

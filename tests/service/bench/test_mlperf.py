@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytest.importorskip("mlperf_loadgen")
@@ -26,6 +27,13 @@ def trial(*arguments: object) -> dict[str, Any]:
     done = bench(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["mlperf"]
+
+
+def counted(server: str) -> float:
+    """Requests for inference that the server's metrics have counted."""
+    text = httpx.get(f"{server}/metrics").text
+    found = re.findall(r"^joulebox_request_duration_seconds_count\{.*\} (\S+)$", text, re.MULTILINE)
+    return sum(map(float, found))
 
 
 @pytest.mark.parametrize("scenario", VALUES)
@@ -74,10 +82,9 @@ def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(se
     command = [sys.executable, "-m", "joulebox.cli.main", "bench", server, "--model", "tiny"]
     command += ["--scenario", "SingleStream", "--seconds", "60", "--warmup", "0.1", "--json", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "mlperf_log_detail.txt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(1)
+    tiny.wait_until((tmp_path / "mlperf_log_detail.txt").exists)
+    before = counted(server)
+    tiny.wait_until(lambda: counted(server) > before + 100)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors
