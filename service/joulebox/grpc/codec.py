@@ -1,4 +1,4 @@
-"""From a `ModelInferRequest` to a call, and from its answer to a `ModelInferResponse`.
+"""From a `ModelInferRequest` to a call.
 
 Raw tensors are read where protobuf has put them; nothing is copied again before it is computed on. Texts of errors are
 Triton's (`infer_handler.cc`), since clients look for them.
@@ -11,10 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from joulebox.grpc.contents import from_contents
-from joulebox.grpc.messages import ModelInferResponse
 from joulebox.grpc.slots import slot_of
-from joulebox.oip.call import Answer, Call, Output, check_inputs, classes_of, input_spec, output_spec, timeout_of
-from joulebox.oip.tensors import check_shape, from_raw, to_raw
+from joulebox.oip.call import Call, Output, check_inputs, classes_of, input_spec, output_spec, timeout_of
+from joulebox.oip.tensors import check_shape, from_raw
 from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
@@ -130,39 +129,3 @@ def _outputs(model: Model, request: Any, regions: Regions) -> tuple[Output, ...]
     if len({output.spec.name for output in outputs}) != len(outputs):
         raise BadRequest(f"an output is asked for twice of model '{model.name}'")
     return tuple(outputs)
-
-
-def write_answer(call_id: str, answer: Answer, regions: Regions, *, energy: bool) -> Any:
-    """The answer as a `ModelInferResponse`; tensors that were asked for in shared memory are put there.
-
-    Args:
-        energy: whether the client may know the joules.
-
-    Raises:
-        BadRequest: a tensor is larger than its place in shared memory.
-    """
-    response = ModelInferResponse(model_name=answer.model.name, model_version=answer.model.version, id=call_id)
-    raws = response.raw_output_contents
-    for output, datatype, array in answer.tensors:
-        written = response.outputs.add(name=output.spec.name, datatype=datatype, shape=array.shape)
-        content = to_raw(array)
-        if output.slot is None:
-            raws.append(content)
-            continue
-        slot = output.slot
-        regions.write(slot.region, slot.offset, slot.byte_size, content, output=output.spec.name)
-        written.parameters["shared_memory_region"].string_param = slot.region
-        written.parameters["shared_memory_offset"].int64_param = slot.offset
-        written.parameters["shared_memory_byte_size"].int64_param = len(content)
-        raws.append(b"")  # outputs and raw contents stay in step
-    if energy:
-        _write_energy(response.parameters, answer)
-    return response
-
-
-def _write_energy(parameters: Any, answer: Answer) -> None:
-    provisional = answer.energy
-    if provisional.joules is not None:
-        parameters["energy_joules"].double_param = provisional.joules
-    parameters["energy_source"].string_param = provisional.source or "none"
-    parameters["energy_provisional"].bool_param = True

@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from joulebox.grpc import messages
+from joulebox.grpc.answers import Answers, in_stream
 from joulebox.grpc.callers import Caller, Callers
-from joulebox.grpc.codec import read_call, write_answer
+from joulebox.grpc.codec import read_call
 from joulebox.grpc.counted import Counted
 from joulebox.grpc.errors import unexpected
+from joulebox.grpc.kept import Kept, KeptRequests
+from joulebox.oip.call import Call
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.errors import Overloaded, ServeError
+from joulebox.runtime.model import Model
 from joulebox.runtime.settings import Settings
-
-FINAL = "triton_final_response"
 
 
 class Inference:
@@ -24,6 +26,8 @@ class Inference:
     def __init__(self, dataplane: Dataplane, settings: Settings, callers: Callers) -> None:
         self._dataplane = dataplane
         self._callers = callers
+        self._kept = KeptRequests()
+        self._answers = Answers(dataplane.regions)
         self._inflight_bytes_max = settings.inflight_bytes_max
         self._inflight_bytes = 0
 
@@ -34,29 +38,30 @@ class Inference:
             ServeError: what is wrong.
         """
         with self._callers.counted(caller), self._held(len(raw)):
-            response = await self._infer(messages.parse(messages.ModelInferRequest, raw), caller)
-            return response.SerializeToString()
+            return await self._infer(raw, self._read(raw), caller)
 
     async def stream_infer(self, raw: bytes, caller: Caller) -> bytes:
         """The `ModelStreamInferResponse` to a `ModelInferRequest`, which says in-band what is wrong."""
         request_id = ""
         try:
             with self._callers.counted(caller), self._held(len(raw)):
-                request = messages.parse(messages.ModelInferRequest, raw)
-                request_id = request.id
-                response = await self._infer(request, caller)
+                request = self._read(raw)
+                request_id = "" if isinstance(request, Kept) else request.id
+                return in_stream(await self._infer(raw, request, caller))
         except ServeError as error:
             return _in_band(error, request_id)
         except Exception as error:  # a fault of this server: this request fails, the stream goes on
             return _in_band(unexpected("ModelStreamInfer", error), request_id)
-        response.parameters[FINAL].bool_param = True  # a request has one response here
-        return messages.ModelStreamInferResponse(infer_response=response).SerializeToString()
 
-    async def _infer(self, request: Any, caller: Caller) -> Any:
+    def _read(self, raw: bytes) -> Kept | Any:
+        """What is known of such a request, else its message."""
+        return self._kept.find(raw) or messages.parse(messages.ModelInferRequest, raw)
+
+    async def _infer(self, raw: bytes, request: Kept | Any, caller: Caller) -> bytes:
         dataplane = self._dataplane
         model = dataplane.repository.get(request.model_name, request.model_version or None)
         with Counted(model) as counted:
-            call = read_call(model, request, dataplane.regions)
+            call = self._call(raw, request, model)
             counted.decoded()
             remaining_s = caller.context.time_remaining()
             if remaining_s is not None and (call.timeout_s is None or remaining_s < call.timeout_s):
@@ -65,7 +70,16 @@ class Inference:
             counted.computed(answer.inference)
             if caller.span is not None:
                 caller.span.inferred(model, answer.inference, answer.energy)
-            return write_answer(call.id, answer, dataplane.regions, energy=self._callers.may_know_energy(caller))
+            return self._answers.write(call.id, answer, energy=self._callers.may_know_energy(caller))
+
+    def _call(self, raw: bytes, request: Kept | Any, model: Model) -> Call:
+        if isinstance(request, Kept):
+            if request.model() is model:
+                return request.call(raw)
+            request = messages.parse(messages.ModelInferRequest, raw)  # another version is served by now
+        call = read_call(model, request, self._dataplane.regions)
+        self._kept.keep(raw, request, model, call)
+        return call
 
     @contextmanager
     def _held(self, size: int) -> Generator[None]:

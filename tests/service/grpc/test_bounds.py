@@ -25,7 +25,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="ther
 
 def make(host: str = "127.0.0.1", **variables: object) -> GrpcServer:
     settings = load_settings({f"JOULEBOX_{name}": str(value) for name, value in variables.items()}, Path("/nowhere"))
-    dataplane: Any = SimpleNamespace(ready=True)
+    dataplane: Any = SimpleNamespace(ready=True, regions=None)
     return GrpcServer(dataplane, settings, host, Access())
 
 

@@ -32,6 +32,10 @@ STREAM = f"/{messages.INFERENCE_SERVICE}/ModelStreamInfer"
 Code = grpc.StatusCode
 
 
+class Stand(SimpleNamespace):
+    """What the server looks at of a model."""
+
+
 class Slow:
     """A dataplane whose one model echoes, once `go` is set."""
 
@@ -41,7 +45,7 @@ class Slow:
         observed = SimpleNamespace(
             request=lambda protocol, code, _seconds: self.requests.append((protocol, code)), coded=lambda *_: None
         )
-        self.model = SimpleNamespace(
+        self.model = Stand(
             name="slow",
             version="v",
             package=SimpleNamespace(manifest=manifest),

@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from joulebox.engine.datatypes import NUMPY
-from joulebox.grpc.codec import read_call, write_answer
+from joulebox.grpc.codec import read_call
 from joulebox.grpc.contents import FIELDS
-from joulebox.grpc.messages import ModelInferRequest, ModelInferResponse, parse
-from joulebox.oip.call import Answer, Output
+from joulebox.grpc.messages import ModelInferRequest, parse
 from joulebox.oip.tensors import to_raw
 from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest, NotFound, Unsupported
 from joulebox.runtime.regions import Regions
-from joulebox.runtime.sampler import Provisional
 
 DATATYPES = sorted(NUMPY)
 TYPED = sorted(FIELDS)
@@ -85,28 +83,6 @@ def test_a_raw_tensor_is_what_was_sent(datatype: str, data: st.DataObject) -> No
 def test_a_typed_tensor_is_what_was_sent(datatype: str, data: st.DataObject) -> None:
     array = data.draw(values(datatype))
     same(read(datatype, typed(datatype, array)), array)
-
-
-@pytest.mark.parametrize("datatype", DATATYPES)
-@given(data=st.data())
-@settings(max_examples=30, deadline=None)
-def test_an_answer_is_raw_and_what_was_computed(datatype: str, data: st.DataObject) -> None:
-    array = data.draw(values(datatype))
-    answer = Answer(
-        model(), SimpleNamespace(), [(Output(spec(datatype)), datatype, array)], Provisional(0.5, "estimated")
-    )
-    sent = write_answer("7", answer, NO_MEMORY, energy=True).SerializeToString()
-    response = ModelInferResponse.FromString(sent)
-    assert (response.id, response.model_name, response.model_version) == ("7", "m", "v")
-    assert (response.outputs[0].datatype, list(response.outputs[0].shape)) == (datatype, list(array.shape))
-    assert response.raw_output_contents[0] == to_raw(array)
-    assert response.parameters["energy_joules"].double_param == 0.5
-    assert response.parameters["energy_provisional"].bool_param
-
-
-def test_who_may_not_know_the_energy_is_told_nothing_of_it() -> None:
-    answer = Answer(model(), SimpleNamespace(), [], Provisional(0.5, "estimated"))
-    assert not write_answer("", answer, NO_MEMORY, energy=False).parameters
 
 
 def test_raw_tensors_are_not_copied_again() -> None:
