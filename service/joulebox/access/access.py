@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from joulebox.access.keys import ClientLimit, Keys
+from joulebox.access.keys import ClientLimit, Keys, open_keys
 from joulebox.access.logs import RequestIds
 from joulebox.access.tracing import open_tracer
 from joulebox.runtime.settings import Settings
@@ -31,6 +31,5 @@ def open_access(settings: Settings, environment: Mapping[str, str]) -> Access:
     Raises:
         SettingError: the API keys are not what they should be.
     """
-    keys = Keys(settings.api_keys_file, settings.api_keys) if settings.api_keys_file or settings.api_keys else None
     limit = ClientLimit(settings.client_inflight_max) if settings.client_inflight_max else None
-    return Access(keys, limit, open_tracer(environment))
+    return Access(open_keys(settings), limit, open_tracer(environment))

@@ -21,7 +21,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from joulebox.runtime.errors import TooManyRequests, Unauthorized
-from joulebox.runtime.settings import SettingError
+from joulebox.runtime.settings import SettingError, Settings
 
 log = logging.getLogger("joulebox.keys")
 
@@ -171,6 +171,17 @@ class ClientLimit:
     def __len__(self) -> int:
         """Clients with requests under way."""
         return len(self._counts)
+
+
+def open_keys(settings: Settings) -> Keys | None:
+    """The keys that the settings name; None where they name none.
+
+    Raises:
+        SettingError: see `Keys`.
+    """
+    if not settings.api_keys_file and not settings.api_keys:
+        return None
+    return Keys(settings.api_keys_file, settings.api_keys)
 
 
 def _bearer(authorization: bytes) -> bytes:

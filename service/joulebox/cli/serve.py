@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from joulebox.access.keys import open_keys
 from joulebox.cli.sockets import listen, reserve
 from joulebox.cli.supervisor import run
 from joulebox.energy import open_sources
@@ -125,8 +126,7 @@ def _check(settings: Settings) -> None:
         typer.echo(f"{package.manifest.name} {package.manifest.version} from {package.folder}")
     if settings.repository is not None and not os.access(settings.repository, os.R_OK | os.X_OK):
         raise SettingError(f"{settings.repository}: expected a folder of packages that can be read (--repository)")
-    if settings.api_keys_file is not None and not os.access(settings.api_keys_file, os.R_OK):
-        raise SettingError(f"{settings.api_keys_file}: expected a file that can be read (--api-keys-file)")
+    open_keys(settings)
     tls_context(settings)
     try:
         open_sources(os.environ)

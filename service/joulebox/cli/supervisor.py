@@ -154,6 +154,7 @@ class _Supervisor:
         """Removes what a dead worker has left for others to read, which is true no more."""
         forget_gauges(self._home / "metrics", worker.number)
         self._marker(worker).unlink(missing_ok=True)
+        (self._marker(worker).parent / f"report-{worker.number}.json").unlink(missing_ok=True)
 
     def _replace(self, worker: _Worker, status: int) -> None:
         now_s = time.monotonic()

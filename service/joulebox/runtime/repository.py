@@ -69,7 +69,7 @@ class Repository:
         while True:
             await asyncio.sleep(FOLLOW_S)
             if self.fleet.changed():
-                await self._make_so(self.fleet.wanted() or wanted)
+                await self._make_so(wanted)
 
     def get(self, name: str, version: str | None = None) -> Model:
         """The model of that name.
@@ -163,8 +163,10 @@ class Repository:
         self.draining = True
         await asyncio.gather(*self._drains, *(model.drain() for model in self.models.values()))
 
-    async def _make_so(self, wanted: Wanted) -> None:
+    async def _make_so(self, first: Wanted) -> None:
+        """Serves what is wanted by now; `first` is what was wanted at the start."""
         async with self._changing:
+            wanted = self.fleet.wanted() or first
             for name, folder in wanted.models.items():
                 served = self.models.get(name)
                 if served is None or str(served.package.folder) != folder:

@@ -63,7 +63,7 @@ def test_a_wrong_setting_is_refused(package: Package) -> None:
         (["--grpc-port", "70000"], "JOULEBOX_GRPC_PORT='70000'"),
         (["--repository-control", "all"], "'local', 'keyed' or 'off'"),
         (["--repository", "none"], "a folder of packages"),
-        (["--api-keys-file", "none"], "that can be read"),
+        (["--api-keys-file", "none"], "cannot be read from none"),
         (["--log-format", "xml"], "'text' or 'json'"),
     ],
 )
