@@ -112,6 +112,13 @@ def test_a_package_is_served_meanwhile_and_nothing_is_left(package: Package) -> 
     assert not [child for child in psutil.process_iter(["cmdline"]) if _serves(child, package)]
 
 
+def test_over_grpc_to_a_package(package: Package) -> None:
+    (result,) = figures(package.folder, *QUICK, "--connections", 2, "--protocol", "grpc")["results"]
+    assert result["errors"] == {}
+    assert result["requests"] > 0
+    assert result["energy"]["by"] == "ledger"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_prints_what_there_is_and_leaves_nothing(package: Package, number: signal.Signals) -> None:
     command = [

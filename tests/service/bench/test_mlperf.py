@@ -78,7 +78,9 @@ def test_offline_samples_are_sent_in_batches(server: str) -> None:
     assert found["samples"] >= 1000
 
 
-def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(server: str, tmp_path: Path) -> None:
+def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(
+    server: str, tiny: Any, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "joulebox.cli.main", "bench", server, "--model", "tiny"]
     command += ["--scenario", "SingleStream", "--seconds", "60", "--warmup", "0.1", "--json", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
