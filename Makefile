@@ -98,9 +98,11 @@ wheel: install ## build joulebox's wheel and its exact requirements into wheels/
 bento: wheel ## build the bento of the shipped model
 	$(BIN)/bentoml build
 
-bench: install ## serving benchmarks, side by side
-	@if ! command -v wrk >/dev/null; then $(APT_INSTALL) wrk >/dev/null; fi
-	$(BIN)/python bench/serving.py
+bench: install ## serving benchmarks, side by side with peers; a part of them: make bench BENCH='--only small --peers none'
+	@missing=; if ! command -v wrk >/dev/null; then missing=wrk; fi; \
+	if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then missing="$$missing python3-venv"; fi; \
+	if [ -n "$$missing" ]; then echo "installing $$missing"; $(APT_INSTALL) $$missing >/dev/null || true; fi
+	$(BIN)/python -m bench.serving $(BENCH)
 
 clean: ## remove .venv and everything made
 	rm -rf .venv .cache wheels dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,265 @@
+"""The parts of the benchmark: each measures one thing and gives plain figures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from math import isnan, nan
+from pathlib import Path
+from statistics import median as middle
+
+import grpc
+
+from bench import grpc_load, load
+from bench.environments import PEERS, UnavailableError, own_environment
+from bench.load import Load, median, wrk
+from bench.models import Model
+from bench.openloop import Overload, allow_connections, overload
+from bench.process import Process, free_port, running
+from bench.servers import JOULEBOX, JOULEBOX_JSON, READY_S, SERVERS, Running, Server, joulebox, serving
+from bench.wire import as_http, oip_binary
+
+IN_PROCESS = "ONNX Runtime alone"
+ECHO = "bare grpc.aio echo"
+JOULEBOX_GRPC = "joulebox, gRPC"
+OVERLOAD_FACTOR = 3.0
+DEADLINE_S = 1.0
+DRIFT_CONNECTIONS = 8
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians over the rounds, and the requests/s of each."""
+
+    server: str
+    wire: str
+    connections: int
+    load: Load
+    rounds_per_s: list[float]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds from the command to the first right answer, and resident memory a hundred requests later."""
+
+    server: str
+    ready_s: float
+    resident_mb: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Servers side by side: medians over the rounds, and why a server is not among them."""
+
+    model: str
+    rows: list[Row]
+    starts: list[Start]
+    not_run: dict[str, str]
+
+    def load(self, server: str, connections: int) -> Load | None:
+        return next((row.load for row in self.rows if (row.server, row.connections) == (server, connections)), None)
+
+    def start(self, server: str) -> Start | None:
+        return next((start for start in self.starts if start.server == server), None)
+
+
+@dataclass(frozen=True)
+class Overloaded:
+    model: str
+    capacity_per_s: float
+    deadline_s: float
+    seen: Overload
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Resident memory after so many requests."""
+
+    ready_s: float
+    requests: list[int]
+    resident_mb: list[float]
+
+
+@dataclass
+class _Gathered:
+    """What the rounds gave so far, by server, and by server and connections."""
+
+    loads: dict[tuple[str, int], list[Load]] = field(default_factory=lambda: defaultdict(list))
+    ready_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    resident_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def started(self, name: str, ready_s: float, resident_mb: float) -> None:
+        self.ready_s[name].append(ready_s)
+        self.resident_mb[name].append(resident_mb)
+
+    def result(self, model: str, wires: dict[str, str]) -> Compared:
+        rows = [
+            Row(name, wires[name], connections, median(loads), [load.requests_per_s for load in loads])
+            for (name, connections), loads in self.loads.items()
+        ]
+        starts = [
+            Start(name, middle(seconds), middle(self.resident_mb[name])) for name, seconds in self.ready_s.items()
+        ]
+        order = list(wires)
+        rows.sort(key=lambda row: (row.connections, order.index(row.server)))
+        starts.sort(key=lambda start: order.index(start.server))
+        return Compared(model, rows, starts, self.not_run)
+
+
+@dataclass(frozen=True)
+class Plan:
+    rounds: int
+    seconds: int
+    requests: int  # over which memory has to stay flat
+    say: Say
+
+    def turns(self, names: Sequence[str]) -> Generator[tuple[int, str]]:
+        """Round by round, each name once a round, every round beginning with another one."""
+        for number in range(self.rounds):
+            first = number % len(names)
+            for name in [*names[first:], *names[:first]]:
+                yield number + 1, name
+
+
+def compare(plan: Plan, model: Model, names: Sequence[str], connections: Sequence[int]) -> Compared:
+    """The servers under `wrk`, one at a time; `IN_PROCESS` may be among them."""
+    gathered = _Gathered()
+    for number, name in plan.turns(names):
+        if name in gathered.not_run:
+            continue
+        plan.say(f"{model.name}: round {number} of {plan.rounds}, {name}")
+        try:
+            if name == IN_PROCESS:
+                gathered.loads[name, 1].append(in_process(plan, model))
+                continue
+            with _served(SERVERS[name], model) as (server, folder):
+                gathered.started(name, server.ready_s, server.process.resident_mb())
+                for count in connections:
+                    gathered.loads[name, count].append(wrk(server, count, plan.seconds, folder))
+        except UnavailableError as error:
+            gathered.not_run[name] = str(error)
+    return gathered.result(
+        model.title, {name: SERVERS[name].wire if name in SERVERS else "no server" for name in names}
+    )
+
+
+@contextmanager
+def _served(server: Server, model: Model) -> Generator[tuple[Running, Path]]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, serving(server, model, Path(folder)) as started:
+        yield started, Path(folder)
+
+
+def in_process(plan: Plan, model: Model) -> Load:
+    """ONNX Runtime alone, one inference after the other."""
+    command = [sys.executable, str(PEERS / "inprocess.py"), str(model.onnx), str(plan.seconds)]
+    return load.of(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+
+def json_beside_binary(plan: Plan, model: Model, connections: Sequence[int]) -> Compared:
+    return compare(plan, model, [JOULEBOX, JOULEBOX_JSON], connections)
+
+
+def grpc_beside_echo(plan: Plan, model: Model, calls: Sequence[int]) -> Compared:
+    """Unary calls to Joulebox and to a bare echo, by the same client with the same bytes."""
+    gathered = _Gathered()
+    request = grpc_load.request_bytes(model)
+    for number, name in plan.turns([ECHO, JOULEBOX_GRPC]):
+        if name in gathered.not_run:
+            continue
+        plan.say(f"grpc: round {number} of {plan.rounds}, {name}")
+        try:
+            with _grpc_server(name, model, request) as (process, port, file, ready_s):
+                gathered.started(name, ready_s, process.resident_mb())
+                for count in calls:
+                    gathered.loads[name, count].append(grpc_load.measure(process, port, file, count, plan.seconds))
+        except UnavailableError as error:
+            gathered.not_run[name] = str(error)
+    return gathered.result(model.title, {ECHO: "raw bytes", JOULEBOX_GRPC: "OIP gRPC"})
+
+
+@contextmanager
+def _grpc_server(name: str, model: Model, request: bytes) -> Generator[tuple[Process, int, Path, float]]:
+    first = free_port()
+    if name == ECHO:
+        port, command = first, [sys.executable, str(PEERS / "grpc_echo.py"), str(first)]
+    else:
+        port = first + 1
+        command = [*joulebox(model, first), "--grpc-port", str(port)]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        running(command, own_environment(), Path(folder)) as process,
+    ):
+        file = Path(folder, "request")
+        file.write_bytes(request)
+        _await_call(process, port, request)
+        yield process, port, file, time.monotonic() - process.started_s
+
+
+def _await_call(process: Process, port: int, request: bytes) -> None:
+    said = "nothing"
+    while time.monotonic() < process.started_s + READY_S:
+        if not process.alive:
+            raise UnavailableError(f"it ended: {process.last_words}")
+        try:
+            asyncio.run(grpc_load.ask(port, request))
+        except grpc.RpcError as error:
+            said = str(error.details())
+            time.sleep(0.05)
+        else:
+            return
+    raise UnavailableError(f"no answer to the call; the last one: {said[:150]}")
+
+
+def overloaded(plan: Plan, model: Model, connections: int) -> Overloaded | str:
+    """Joulebox asked at three times its capacity, which is what a closed loop got just before. Or why not."""
+    server = SERVERS[JOULEBOX]
+    request = oip_binary(model, timeout_us=int(DEADLINE_S * 1e6))
+    runs: list[tuple[float, Overload]] = []
+    allow_connections()
+    try:
+        for number in range(plan.rounds):
+            plan.say(f"overload, {model.name}: round {number + 1} of {plan.rounds}")
+            with _served(server, model) as (started, folder):
+                capacity = wrk(started, connections, plan.seconds, folder).requests_per_s
+                content = as_http(request, started.port)
+                runs.append(
+                    (capacity, overload(started.port, content, OVERLOAD_FACTOR * capacity, plan.seconds, DEADLINE_S))
+                )
+    except UnavailableError as error:
+        return str(error)
+    capacities, seen = [run[0] for run in runs], [asdict(run[1]) for run in runs]
+    medians = Overload(**{name: _known_middle([each[name] for each in seen]) for name in seen[0]})
+    return Overloaded(model.title, middle(capacities), DEADLINE_S, medians)
+
+
+def _known_middle(values: Sequence[float]) -> float:
+    return middle([each for each in values if not isnan(each)] or [nan])
+
+
+def drift(plan: Plan, model: Model) -> Drift | str:
+    """Joulebox's resident memory over many requests, sampled about ten times. Or why not."""
+    requests, resident_mb = [0], []
+    try:
+        with _served(SERVERS[JOULEBOX], model) as (started, folder):
+            resident_mb.append(started.process.resident_mb())
+            while requests[-1] < plan.requests:
+                seen = wrk(started, DRIFT_CONNECTIONS, plan.seconds, folder)
+                if not seen.requests:
+                    return "the server answers no request"
+                requests.append(requests[-1] + int(seen.requests))
+                resident_mb.append(started.process.resident_mb())
+                plan.say(f"memory: {requests[-1]:,} of {plan.requests:,} requests, {resident_mb[-1]:.0f} MB")
+            return Drift(started.ready_s, requests, resident_mb)
+    except UnavailableError as error:
+        return str(error)
