@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from bench.openloop import CONNECTIONS_MAX
-from bench.sections import Compared, Drift, Overloaded
+from bench.results import Compared, Drift, Overloaded
 from bench.servers import JOULEBOX
 from bench.targets import Target
 

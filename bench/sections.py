@@ -1,4 +1,4 @@
-"""The parts of the benchmark: each measures one thing and gives plain figures."""
+"""The parts of the benchmark: each measures one thing, round by round."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import isnan, nan
 from pathlib import Path
 from statistics import median as middle
@@ -20,11 +19,12 @@ import grpc
 
 from bench import grpc_load, load
 from bench.environments import PEERS, UnavailableError, own_environment
-from bench.load import Load, median, wrk
+from bench.load import Load, wrk
 from bench.models import Model
 from bench.openloop import Overload, allow_connections, overload
 from bench.process import Process, free_port, running
-from bench.servers import JOULEBOX, JOULEBOX_JSON, READY_S, SERVERS, Running, Server, joulebox, serving
+from bench.results import Compared, Drift, Gathered, Overloaded
+from bench.servers import JOULEBOX, READY_S, SERVERS, Running, Server, joulebox, serving
 from bench.wire import as_http, oip_binary
 
 IN_PROCESS = "ONNX Runtime alone"
@@ -38,87 +38,9 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Row:
-    """Medians over the rounds, and the requests/s of each."""
-
-    server: str
-    wire: str
-    connections: int
-    load: Load
-    rounds_per_s: list[float]
-
-
-@dataclass(frozen=True)
-class Start:
-    """Seconds from the command to the first right answer, and resident memory a hundred requests later."""
-
-    server: str
-    ready_s: float
-    resident_mb: float
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Servers side by side: medians over the rounds, and why a server is not among them."""
-
-    model: str
-    rows: list[Row]
-    starts: list[Start]
-    not_run: dict[str, str]
-
-    def load(self, server: str, connections: int) -> Load | None:
-        return next((row.load for row in self.rows if (row.server, row.connections) == (server, connections)), None)
-
-    def start(self, server: str) -> Start | None:
-        return next((start for start in self.starts if start.server == server), None)
-
-
-@dataclass(frozen=True)
-class Overloaded:
-    model: str
-    capacity_per_s: float
-    deadline_s: float
-    seen: Overload
-
-
-@dataclass(frozen=True)
-class Drift:
-    """Resident memory after so many requests."""
-
-    ready_s: float
-    requests: list[int]
-    resident_mb: list[float]
-
-
-@dataclass
-class _Gathered:
-    """What the rounds gave so far, by server, and by server and connections."""
-
-    loads: dict[tuple[str, int], list[Load]] = field(default_factory=lambda: defaultdict(list))
-    ready_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    resident_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    not_run: dict[str, str] = field(default_factory=dict)
-
-    def started(self, name: str, ready_s: float, resident_mb: float) -> None:
-        self.ready_s[name].append(ready_s)
-        self.resident_mb[name].append(resident_mb)
-
-    def result(self, model: str, wires: dict[str, str]) -> Compared:
-        rows = [
-            Row(name, wires[name], connections, median(loads), [load.requests_per_s for load in loads])
-            for (name, connections), loads in self.loads.items()
-        ]
-        starts = [
-            Start(name, middle(seconds), middle(self.resident_mb[name])) for name, seconds in self.ready_s.items()
-        ]
-        order = list(wires)
-        rows.sort(key=lambda row: (row.connections, order.index(row.server)))
-        starts.sort(key=lambda start: order.index(start.server))
-        return Compared(model, rows, starts, self.not_run)
-
-
-@dataclass(frozen=True)
 class Plan:
+    """How long and how often to measure, and where to say what is being measured."""
+
     rounds: int
     seconds: int
     requests: int  # over which memory has to stay flat
@@ -134,7 +56,7 @@ class Plan:
 
 def compare(plan: Plan, model: Model, names: Sequence[str], connections: Sequence[int]) -> Compared:
     """The servers under `wrk`, one at a time; `IN_PROCESS` may be among them."""
-    gathered = _Gathered()
+    gathered = Gathered()
     for number, name in plan.turns(names):
         if name in gathered.not_run:
             continue
@@ -166,13 +88,9 @@ def in_process(plan: Plan, model: Model) -> Load:
     return load.of(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
 
 
-def json_beside_binary(plan: Plan, model: Model, connections: Sequence[int]) -> Compared:
-    return compare(plan, model, [JOULEBOX, JOULEBOX_JSON], connections)
-
-
 def grpc_beside_echo(plan: Plan, model: Model, calls: Sequence[int]) -> Compared:
     """Unary calls to Joulebox and to a bare echo, by the same client with the same bytes."""
-    gathered = _Gathered()
+    gathered = Gathered()
     request = grpc_load.request_bytes(model)
     for number, name in plan.turns([ECHO, JOULEBOX_GRPC]):
         if name in gathered.not_run:
@@ -248,7 +166,7 @@ def _known_middle(values: Sequence[float]) -> float:
 
 
 def drift(plan: Plan, model: Model) -> Drift | str:
-    """Joulebox's resident memory over many requests, sampled about ten times. Or why not."""
+    """Joulebox's resident memory, sampled over many requests. Or why not."""
     requests, resident_mb = [0], []
     try:
         with _served(SERVERS[JOULEBOX], model) as (started, folder):

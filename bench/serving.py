@@ -21,7 +21,7 @@ from rich.console import Console
 
 from bench import models, report, sections, targets
 from bench.sections import ECHO, IN_PROCESS, Plan
-from bench.servers import JOULEBOX, PEER_NAMES, RAW
+from bench.servers import JOULEBOX, JOULEBOX_JSON, PEER_NAMES, RAW
 
 CONNECTIONS = (1, 8, 32)
 CONNECTIONS_MEDIUM = (1, 8)
@@ -58,7 +58,7 @@ def medium(plan: Plan, peers: tuple[str, ...], out: Report) -> None:
 
 
 def as_json(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
-    measured = sections.json_beside_binary(plan, models.small(), CONNECTIONS)
+    measured = sections.compare(plan, models.small(), [JOULEBOX, JOULEBOX_JSON], CONNECTIONS)
     out.figures["json"] = asdict(measured)
     out.tables.append(report.compared("JSON beside binary tensors", measured, JOULEBOX))
     out.targets += targets.of_json(measured, CONNECTIONS)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
 
-from bench.sections import ECHO, JOULEBOX_GRPC, Compared, Drift, Overloaded
+from bench.results import Compared, Drift, Overloaded
+from bench.sections import ECHO, JOULEBOX_GRPC
 from bench.servers import JOULEBOX, JOULEBOX_JSON, RAW
 
 RAW_RATIO_MIN = {"small": 0.8, "medium": 0.97}

@@ -13,7 +13,8 @@ import pytest
 from bench import models, openloop, report, sections, servers, serving, targets
 from bench.environments import UnavailableError
 from bench.load import read_wrk
-from bench.sections import Compared, Drift, Plan, Row
+from bench.results import Compared, Drift, Row
+from bench.sections import Plan
 from bench.servers import JOULEBOX, RAW, SERVERS, Server
 from bench.wire import as_http, raw
 
