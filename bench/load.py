@@ -61,7 +61,7 @@ def read_wrk(output: str, cpu_s: float) -> Load:
     total, elapsed = re.search(r"(\d+) requests in\s+([\d.]+\w+)", output).groups()
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
-    percentiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", output, re.MULTILINE))
+    percentiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+) *$", output, re.MULTILINE))
     bad = int(refused[1]) if refused else 0
     good = int(total) - bad
     errors = bad + (sum(map(int, broken.groups())) if broken else 0)

@@ -20,12 +20,13 @@ from bench.wire import as_http, raw
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(rounds=1, seconds=1, requests=1, say=lambda _text: None)
-WRK_SAID = """Running 1s test @ http://127.0.0.1:1/
+SECONDS = "1.50s "  # padded to the width of a unit with two letters
+WRK_SAID = f"""Running 1s test @ http://127.0.0.1:1/
   Latency Distribution
      50%  171.00us
      75%    1.10ms
      90%    1.20ms
-     99%    1.50s
+     99%    {SECONDS}
   1010 requests in 2.00s, 1.00MB read
   Socket errors: connect 0, read 3, write 0, timeout 1
   Non-2xx or 3xx responses: 10
