@@ -69,11 +69,15 @@ def compare(plan: Plan, model: Model, names: Sequence[str], connections: Sequenc
                 gathered.started(name, server.ready_s, server.process.resident_mb())
                 for count in connections:
                     gathered.loads[name, count].append(wrk(server, count, plan.seconds, folder))
-        except UnavailableError as error:
-            gathered.not_run[name] = str(error)
+        except Exception as error:  # whatever is wrong with one server: the others' figures stand
+            gathered.not_run[name] = _reason(error)
     return gathered.result(
         model.title, {name: SERVERS[name].wire if name in SERVERS else "no server" for name in names}
     )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, UnavailableError) else repr(error)[:300]
 
 
 @contextmanager
@@ -101,8 +105,8 @@ def grpc_beside_echo(plan: Plan, model: Model, calls: Sequence[int]) -> Compared
                 gathered.started(name, ready_s, process.resident_mb())
                 for count in calls:
                     gathered.loads[name, count].append(grpc_load.measure(process, port, file, count, plan.seconds))
-        except UnavailableError as error:
-            gathered.not_run[name] = str(error)
+        except Exception as error:  # as above
+            gathered.not_run[name] = _reason(error)
     return gathered.result(model.title, {ECHO: "raw bytes", JOULEBOX_GRPC: "OIP gRPC"})
 
 

@@ -120,7 +120,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=200_000, help="over which memory is watched (default 200000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page there")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if min(options.rounds, options.seconds, options.requests) < 1:
+        parser.error("--rounds, --seconds and --requests start at 1")
+    for file in (options.json, options.markdown):
+        if file and not file.parent.is_dir():
+            parser.error(f"{file}: {file.parent} is no folder")
+    return options
 
 
 def as_command(arguments: list[str]) -> str:
@@ -138,10 +144,15 @@ def main(arguments: list[str]) -> int:
     out = Report()
     for part in options.only:
         PARTS[part](plan, options.peers, out)
-    tables = [*out.tables, report.targets(out.targets)]
-    about, command = report.machine(), as_command(arguments)
-    report.show(tables, console)
-    console.print(about)
+        write(out, options, as_command(arguments))  # after each part: the whole takes half an hour
+    report.show([*out.tables, report.targets(out.targets)], console)
+    console.print(report.machine())
+    return 0
+
+
+def write(out: Report, options: argparse.Namespace, command: str) -> None:
+    """What is measured so far, into the files that were asked for."""
+    about = report.machine()
     if options.json:
         content = {
             "command": command,
@@ -151,10 +162,10 @@ def main(arguments: list[str]) -> int:
         }
         options.json.write_bytes(
             orjson.dumps(content, option=orjson.OPT_INDENT_2)
-        )  # what there was none of (NaN) is null
+        )  # NaN, of what there was none, is null
     if options.markdown:
+        tables = [*out.tables, report.targets(out.targets)]
         options.markdown.write_text(report.page(tables, command, about, HOW), "utf-8")
-    return 0
 
 
 if __name__ == "__main__":

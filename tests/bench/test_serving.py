@@ -95,6 +95,16 @@ def test_a_server_with_another_answer_is_not_measured(tmp_path: Path) -> None:
         pytest.fail("its answer is not the model's")
 
 
+def test_what_breaks_with_one_server_leaves_the_others_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_such_program(_model: object, _port: int) -> list[str]:
+        return ["/no/such/program"]
+
+    monkeypatch.setitem(SERVERS, "broken", Server("broken", "none", no_such_program, raw("/")))
+    measured = sections.compare(PLAN, models.small(), ["broken", RAW], [])
+    assert "/no/such/program" in measured.not_run["broken"]
+    assert [start.server for start in measured.starts] == [RAW]
+
+
 @needs_wrk
 def test_a_closed_loop_and_an_open_one_against_a_real_server(tmp_path: Path) -> None:
     measured = sections.compare(PLAN, models.small(), [RAW], [2])
