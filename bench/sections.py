@@ -77,7 +77,7 @@ def compare(plan: Plan, model: Model, names: Sequence[str], connections: Sequenc
 
 
 def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UnavailableError) else repr(error)[:300]
+    return str(error) if isinstance(error, UnavailableError) else f"{type(error).__name__}: {error}"[:300]
 
 
 @contextmanager
