@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import uvloop
 
-CONNECTIONS_MAX = 2048
+CONNECTIONS_MAX = (
+    1024  # fewer than wait to be accepted (2048), or the kernel would drop some, and than a server lets in
+)
 FILES = 2 * CONNECTIONS_MAX  # which the server, a child, is allowed as well
 TICK_S = 0.001
 RETRY_S = 0.05
