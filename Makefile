@@ -31,7 +31,7 @@ $$sudo apt-get update -qq >/dev/null || true; \
 DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends
 endef
 
-.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench clean
+.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench bench-tools clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ demo: install data ## build a small model, pack it, serve it, ask it, show what 
 test: lint data ## lint and the fast tests
 	$(BIN)/pytest -m 'not slow'
 
-test-all: test wheel ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
+test-all: test wheel bench-tools ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
 	$(BIN)/pytest -m slow
 	@$(MAKE) test-py310
 
@@ -98,9 +98,14 @@ wheel: install ## build joulebox's wheel and its exact requirements into wheels/
 bento: wheel ## build the bento of the shipped model
 	$(BIN)/bentoml build
 
-bench: install ## serving benchmarks, side by side
-	@if ! command -v wrk >/dev/null; then $(APT_INSTALL) wrk >/dev/null; fi
-	$(BIN)/python bench/serving.py
+bench: install bench-tools ## serving benchmarks, side by side with peers; a part of them: make bench BENCH='--only small --peers none'
+	$(BIN)/python -m bench.serving $(BENCH)
+
+# The load generator, and what makes the environment of the peer that needs Debian's own Python; without them it says so.
+bench-tools:
+	@missing=; if ! command -v wrk >/dev/null; then missing=wrk; fi; \
+	if ! /usr/bin/python3 -c 'import ensurepip' 2>/dev/null; then missing="$$missing python3-venv"; fi; \
+	if [ -n "$$missing" ]; then echo "installing $$missing"; $(APT_INSTALL) $$missing >/dev/null || true; fi
 
 clean: ## remove .venv and everything made
 	rm -rf .venv .cache wheels dist out .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,195 +1,172 @@
-"""Joulebox beside the limit for a Python ASGI server, in one run: the same ONNX file, the same JSON request, `wrk`.
+"""Joulebox beside its peers and beside the limit for a Python ASGI server, in one run on one machine.
 
-The limit is raw uvicorn + ONNX Runtime: it parses the JSON, runs the session and answers, and neither validates nor
-counts nor measures energy. What matters is the ratio. Run it with `make bench`.
+Each server is started in turn with the same ONNX file, asked in its fastest format by the same load generator, round
+by round; a figure is the median over the rounds. What matters is the ratios. Run it with `make bench`, or a part of it
+with `python -m bench.serving --only small --peers none`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
+import argparse
+import shlex
 import shutil
-import signal
-import socket
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import httpx
-import numpy as np
+import orjson
 from rich.console import Console
-from rich.table import Table
 
-from joulebox.package import open_package
+from bench import models, report, sections, targets
+from bench.sections import ECHO, IN_PROCESS, Plan
+from bench.servers import JOULEBOX, JOULEBOX_JSON, PEER_NAMES, RAW
 
-PACKAGE = Path(__file__).parents[1] / "models/fashion/package"
 CONNECTIONS = (1, 8, 32)
-ROUNDS = 3
-SECONDS = 4
-
-RAW = """
-import sys
-import numpy as np, onnxruntime as ort, orjson, uvicorn
-
-options = ort.SessionOptions()
-options.intra_op_num_threads = 1
-session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-HEADERS = [(b"content-type", b"application/json")]
-
-async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    body = (await receive())["body"]
-    tensor = orjson.loads(body)["inputs"][0]
-    array = np.asarray(tensor["data"], np.float32).reshape(tensor["shape"])
-    (logits,) = session.run(None, {tensor["name"]: array})
-    answer = orjson.dumps({"outputs": [{"data": logits.ravel()}]}, option=orjson.OPT_SERIALIZE_NUMPY)
-    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    await send({"type": "http.response.body", "body": answer})
-
-uvicorn.run(app, port=int(sys.argv[2]), access_log=False, log_level="error", lifespan="off")
-"""
+CONNECTIONS_MEDIUM = (1, 8)
+HOW = """Joulebox, as it comes (validation, metrics and energy accounting on), beside the limit for a Python ASGI server and beside its peers.
+The limit is raw uvicorn and ONNX Runtime: it takes a tensor's bytes and answers with bytes, without any protocol. Every server runs
+the same ONNX file with one worker and one thread of ONNX Runtime, each peer in a virtual environment of its own (`bench/peers/`) and
+in its fastest format. `wrk` with one thread asks them, in interleaved rounds; figures are medians over the rounds, and only good
+answers count. Server CPU is that of all its processes. Before it is measured, each server has to give ONNX Runtime's own answer.
+These are figures of one machine, whose cores the load generator shares: compare the ratios."""
 
 
-@dataclass(frozen=True)
-class Load:
-    """What `wrk` saw, and what the server's processes burnt."""
+@dataclass
+class Report:
+    """What was measured, as tables, against its targets, and as it goes into `--json`."""
 
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    cpu_us_per_request: float
-
-
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[int]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    tables: list[report.Table] = field(default_factory=list)
+    targets: list[targets.Target] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
-def wait_ready(url: str, body: bytes) -> None:
-    for _ in range(300):
-        try:
-            if httpx.post(url, content=body).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise TimeoutError(f"{url} gives no answer")
+def small(plan: Plan, peers: tuple[str, ...], out: Report) -> None:
+    measured = sections.compare(plan, models.small(), [RAW, JOULEBOX, *peers], CONNECTIONS)
+    out.figures["small"] = asdict(measured)
+    out.tables += [report.compared("Small model", measured, RAW), report.starts(measured)]
+    out.targets += [*targets.of_models("small", measured, CONNECTIONS), targets.of_tail(measured)]
+    out.targets += targets.of_peers(measured, peers, CONNECTIONS)
 
 
-def cpu_seconds(pid: int) -> float:
-    """Of a process and its children, from /proc."""
-    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-    ticks = 0
-    for each in [str(pid), *children]:
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def medium(plan: Plan, peers: tuple[str, ...], out: Report) -> None:
+    measured = sections.compare(plan, models.medium(), [IN_PROCESS, RAW, JOULEBOX, *peers], CONNECTIONS_MEDIUM)
+    out.figures["medium"] = asdict(measured)
+    out.tables.append(report.compared("Medium model", measured, RAW))
+    out.targets += targets.of_models("medium", measured, CONNECTIONS_MEDIUM)
 
 
-def wrk(url: str, script: Path, connections: int, pid: int) -> Load:
-    before = cpu_seconds(pid)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", "-s", str(script), url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in output:
-        raise RuntimeError(f"the server refused requests:\n{output}")
-    requests = int(re.search(r"(\d+) requests in", output)[1])
-    latency = {percent: in_ms(text) for percent, text in re.findall(r"^\s+(50|99)%\s+(\S+)$", output, re.MULTILINE)}
-    used = cpu_seconds(pid) - before
-    return Load(requests / SECONDS, latency["50"], latency["99"], 1e6 * used / requests)
+def as_json(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
+    measured = sections.compare(plan, models.small(), [JOULEBOX, JOULEBOX_JSON], CONNECTIONS)
+    out.figures["json"] = asdict(measured)
+    out.tables.append(report.compared("JSON beside binary tensors", measured, JOULEBOX))
+    out.targets += targets.of_json(measured, CONNECTIONS)
 
 
-def in_ms(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+def grpc(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
+    measured = sections.grpc_beside_echo(plan, models.small(), CONNECTIONS)
+    out.figures["grpc"] = asdict(measured)
+    note = "The client is Python as well, and takes a core: beside requests/s, compare the servers' CPU time."
+    out.tables.append(report.compared("gRPC beside a bare echo", measured, ECHO, note, at_once="calls at once"))
+    out.targets += targets.of_grpc(measured, CONNECTIONS)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def overload(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
+    measured = {
+        "small": sections.overloaded(plan, models.small(), 32),
+        "medium": sections.overloaded(plan, models.medium(), 8),
+    }
+    out.figures["overload"] = {name: each if isinstance(each, str) else asdict(each) for name, each in measured.items()}
+    out.tables.append(report.overloads(measured))
+    out.targets += [target for name, each in measured.items() for target in targets.of_overload(name, each)]
 
 
-def median(loads: list[Load]) -> Load:
-    return Load(*(statistics.median(getattr(load, field) for load in loads) for field in Load.__dataclass_fields__))
+def memory(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
+    measured = sections.drift(plan, models.small())
+    out.figures["memory"] = measured if isinstance(measured, str) else asdict(measured)
+    out.tables.append(report.memory(measured))
+    out.targets += targets.of_memory(measured)
 
 
-def main() -> None:
+PARTS: dict[str, Callable[[Plan, tuple[str, ...], Report], None]] = {
+    "small": small,
+    "medium": medium,
+    "json": as_json,
+    "grpc": grpc,
+    "overload": overload,
+    "memory": memory,
+}
+
+
+def named(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a list with commas, or `all`, or `none`."""
+    if text in {"all", "none"}:
+        return known if text == "all" else ()
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is unknown; expected all, none or some of {', '.join(known)}")
+    return names
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.serving", description="Serving benchmarks, side by side.")
+    parts, peers = tuple(PARTS), PEER_NAMES
+    parser.add_argument("--only", type=lambda text: named(text, parts), default=parts, help=f"of {', '.join(parts)}")
+    parser.add_argument("--peers", type=lambda text: named(text, peers), default=peers, help=f"of {', '.join(peers)}")
+    parser.add_argument("--rounds", type=int, default=5, help="each server is started once a round (default 5)")
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--requests", type=int, default=200_000, help="over which memory is watched (default 200000)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page there")
+    options = parser.parse_args(arguments)
+    if min(options.rounds, options.seconds, options.requests) < 1:
+        parser.error("--rounds, --seconds and --requests start at 1")
+    for file in (options.json, options.markdown):
+        if file and not file.parent.is_dir():
+            parser.error(f"{file}: {file.parent} is no folder")
+    return options
+
+
+def as_command(arguments: list[str]) -> str:
+    return f"make bench BENCH={shlex.quote(shlex.join(arguments))}" if arguments else "make bench"
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
     if shutil.which("wrk") is None:
-        sys.exit("error: wrk is not installed; on Debian: apt-get install wrk")
-    package = open_package(PACKAGE)
-    variant = next(variant for variant in package.manifest.variants if variant.precision == "int8")
-    shape = [1, *package.manifest.inputs[0].shape[1:]]
-    data = np.zeros(shape, np.float32).ravel().tolist()
-    body = json.dumps(
-        {"inputs": [{"name": package.manifest.inputs[0].name, "shape": shape, "datatype": "FP32", "data": data}]}
-    )
-    with tempfile.TemporaryDirectory() as work:
-        script, raw = Path(work, "post.lua"), Path(work, "raw.py")
-        raw.write_text(RAW)
-        script.write_text(
-            f"wrk.method = 'POST'\nwrk.headers['content-type'] = 'application/json'\nwrk.body = [[{body}]]\n"
-        )
-        servers = {
-            "raw uvicorn + onnxruntime": lambda port: [
-                sys.executable,
-                str(raw),
-                str(package.folder / variant.file),
-                str(port),
-            ],
-            "joulebox": lambda port: [
-                sys.executable,
-                "-m",
-                "joulebox.cli.main",
-                "serve",
-                str(PACKAGE),
-                "--port",
-                str(port),
-            ],
+        print("error: wrk is not installed; on Debian: apt-get install wrk", file=sys.stderr)
+        return 1
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    log = Console(stderr=True)
+    plan = Plan(options.rounds, options.seconds, options.requests, log.print)
+    out = Report()
+    for part in options.only:
+        PARTS[part](plan, options.peers, out)
+        write(out, options, as_command(arguments))  # after each part: the whole takes half an hour
+    report.show([*out.tables, report.targets(out.targets)], console)
+    console.print(report.machine())
+    return 0
+
+
+def write(out: Report, options: argparse.Namespace, command: str) -> None:
+    """What is measured so far, into the files that were asked for."""
+    about = report.machine()
+    if options.json:
+        content = {
+            "command": command,
+            "machine": about,
+            **out.figures,
+            "targets": [asdict(each) for each in out.targets],
         }
-        loads: dict[tuple[str, int], list[Load]] = {}
-        for number in range(ROUNDS):
-            for name, command in servers.items():
-                port = free_port()
-                url = f"http://127.0.0.1:{port}/v2/models/{package.manifest.name}/infer"
-                with running(command(port), port) as pid:
-                    wait_ready(url, body.encode())
-                    for connections in CONNECTIONS:
-                        loads.setdefault((name, connections), []).append(wrk(url, script, connections, pid))
-                print(f"round {number + 1} of {ROUNDS}: {name}", file=sys.stderr)
-    table = Table("connections", "server", "requests/s", "ratio", "p50 ms", "p99 ms", "server CPU µs/request")
-    for connections in CONNECTIONS:
-        limit = median(loads["raw uvicorn + onnxruntime", connections])
-        for name in servers:
-            load = median(loads[name, connections])
-            table.add_row(
-                str(connections),
-                name,
-                f"{load.requests_per_s:,.0f}",
-                f"{load.requests_per_s / limit.requests_per_s:.2f}",
-                f"{load.p50_ms:.2f}",
-                f"{load.p99_ms:.2f}",
-                f"{load.cpu_us_per_request:.0f}",
-            )
-    Console(width=110).print(table)
+        options.json.write_bytes(
+            orjson.dumps(content, option=orjson.OPT_INDENT_2)
+        )  # NaN, of what there was none, is null
+    if options.markdown:
+        tables = [*out.tables, report.targets(out.targets)]
+        options.markdown.write_text(report.page(tables, command, about, HOW), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""What the parts of the benchmark measured, gathered over rounds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median as middle
+
+from bench.load import Load, median
+from bench.openloop import Overload
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians over the rounds, and the requests/s of each."""
+
+    server: str
+    wire: str
+    connections: int
+    load: Load
+    rounds_per_s: list[float]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds from the command to the first right answer, and resident memory a hundred requests later."""
+
+    server: str
+    ready_s: float
+    resident_mb: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Servers side by side: medians over the rounds, and why a server is not among them."""
+
+    model: str
+    rows: list[Row]
+    starts: list[Start]
+    not_run: dict[str, str]
+
+    def load(self, server: str, connections: int) -> Load | None:
+        """Of that server at that many connections, where it was measured."""
+        return next((row.load for row in self.rows if (row.server, row.connections) == (server, connections)), None)
+
+
+@dataclass(frozen=True)
+class Overloaded:
+    """What came of more than the capacity, which is what a closed loop got just before."""
+
+    model: str
+    capacity_per_s: float
+    deadline_s: float
+    seen: Overload
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Resident memory after so many requests."""
+
+    ready_s: float
+    requests: list[int]
+    resident_mb: list[float]
+
+
+@dataclass
+class Gathered:
+    """What the rounds gave so far, by server, and by server and connections."""
+
+    loads: dict[tuple[str, int], list[Load]] = field(default_factory=lambda: defaultdict(list))
+    ready_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    resident_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    not_run: dict[str, str] = field(default_factory=dict)
+
+    def started(self, name: str, ready_s: float, resident_mb: float) -> None:
+        self.ready_s[name].append(ready_s)
+        self.resident_mb[name].append(resident_mb)
+
+    def result(self, model: str, wires: dict[str, str]) -> Compared:
+        rows = [
+            Row(name, wires[name], connections, median(loads), [load.requests_per_s for load in loads])
+            for (name, connections), loads in self.loads.items()
+        ]
+        starts = [
+            Start(name, middle(seconds), middle(self.resident_mb[name])) for name, seconds in self.ready_s.items()
+        ]
+        order = list(wires)
+        rows.sort(key=lambda row: (row.connections, order.index(row.server)))
+        starts.sort(key=lambda start: order.index(start.server))
+        return Compared(model, rows, starts, self.not_run)
