@@ -150,7 +150,7 @@ class Model:
             NotReady, BadRequest: see `infer`.
         """
         batcher, items = self._ready_batcher(), self._items(inputs)
-        if not (batcher.idle and batcher.inline(items)):
+        if not (batcher.idle and batcher.inline(inputs, items=items)):
             return None
         started_s = time.perf_counter()
         try:
@@ -177,6 +177,8 @@ class Model:
         if self.state is State.READY:
             self._enter(State.DRAINING)
         await self._idle.wait()
+        if self._batcher is not None:
+            await self._batcher.computed()
         self.flush()
         self.release()
         self.enter_unloaded()
@@ -242,7 +244,13 @@ class Model:
             return engine.run({name: np.repeat(array, items, axis=0) for name, array in first.items()})
 
         settings = self._settings
-        plan = measure(run, batched=self._batched, batch_max=settings.batch_max, delay_ms=settings.batch_delay_ms)
+        plan = measure(
+            run,
+            batched=self._batched,
+            item_elements=max(1, sum(array.size for array in first.values())),
+            batch_max=settings.batch_max,
+            delay_ms=settings.batch_delay_ms,
+        )
         return Running(variant, engine, plan)
 
     def _enter(self, state: State) -> None:
