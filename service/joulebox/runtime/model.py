@@ -101,9 +101,10 @@ class Model:
             raise
         variant, engine = running.variant, running.engine
         self.observed.bind(engine.name)
-        self._metrics.engine_info.labels(
+        self._info = self._metrics.engine_info.labels(
             self.name, self.version, variant.name, engine.name, variant.precision, engine.device
-        ).set(1)
+        )
+        self._info.set(1)
         self._batcher = Batcher(
             engine.run,
             running.plan,
@@ -187,6 +188,8 @@ class Model:
         """Gives back what the model holds."""
         if self._batcher is not None:
             self._batcher.close()
+        if self._running is not None:
+            self._info.set(0)
         self._running = self._batcher = None
         self._records.close(self.observed.record)
 
@@ -256,4 +259,5 @@ class Model:
     def _enter(self, state: State) -> None:
         for other in State:
             self._metrics.model_state.labels(self.name, self.version, other.value).set(other is state)
+        self._metrics.model_state_since.labels(self.name, self.version).set(time.time())
         self.state = state
