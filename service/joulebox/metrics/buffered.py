@@ -39,6 +39,7 @@ class Buffered:
         total = float(values.sum())
         self._flushed = (self._flushed[0] + len(values), self._flushed[1] + total)
         counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._bounds))
+        counts = counts[: len(self._bounds)]  # NaN lies beyond the last one, and in no bucket
         self._histogram._sum.inc(total)  # noqa: SLF001
         for bucket in np.flatnonzero(counts):
             self._histogram._buckets[bucket].inc(int(counts[bucket]))  # noqa: SLF001

@@ -9,6 +9,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from joulebox.metrics.recent import Recent
+
 SECONDS = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 JOULES = (*(step * 10.0**exponent for exponent in range(-6, 2) for step in (1, 2, 5)), 100.0)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -55,6 +57,13 @@ class Metrics:
         self.model_state = gauge(
             "joulebox_model_state", "1 for the state that a model is in", ["model", "version", "state"]
         )
+        self.model_state_since = Gauge(
+            "joulebox_model_state_timestamp_seconds",
+            "When a model came into its state, in seconds since 1970",
+            ["model", "version"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self.engine_info = gauge(
             "joulebox_engine_info",
             "1 for what serves a model",
@@ -87,10 +96,9 @@ class Metrics:
     def render(self) -> bytes:
         """The text format; of all worker processes together where `PROMETHEUS_MULTIPROC_DIR` is set."""
         if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            return generate_latest(self._registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # pyright: ignore[reportUnknownMemberType]  # untyped in the library
-        return generate_latest(registry)
+            return generate_latest(Recent(self._registry))
+        files: Any = MultiProcessCollector(None)  # pyright: ignore[reportUnknownMemberType]  # untyped in the library
+        return generate_latest(Recent(files))
 
 
 def observe_many(histogram: Any, value: float, count: int) -> None:

@@ -127,7 +127,7 @@ def timeout_of(parameters: dict[str, Any]) -> float | None:
     timeout = parameters.get("timeout")
     if timeout is None or timeout == 0:
         return None
-    if isinstance(timeout, str) and timeout.isdigit() and len(timeout) < 18:
+    if isinstance(timeout, str) and timeout.isdecimal() and len(timeout) < 18:
         timeout = int(timeout)
     if type(timeout) is not int or not 0 < timeout <= TIMEOUT_S_MAX * 1e6:
         raise BadRequest(f"timeout is {str(timeout)[:80]!r}; expected microseconds, at most a day")

@@ -5,7 +5,6 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,12 +27,17 @@ def classify(name: str, array: NDArray[Any], classes: int, labels: Sequence[str]
         raise BadRequest(f"output {name!r} holds no numbers, so there is no classification of it")
     rows: NDArray[Any] = np.reshape(array, (len(array) if batched else 1, -1))
     count = min(classes, rows.shape[1])
-    best = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :count]
+    backwards: NDArray[Any] = -rows if rows.dtype.kind == "f" else ~rows  # of the lowest integer there is no negative
+    best = np.argsort(backwards, axis=1, kind="stable")[:, :count]
     named = len(labels) == rows.shape[1]
     texts = np.empty(best.shape, dtype=object)
     for row, order in enumerate(best):
         for rank, index in enumerate(order):
-            value = rows[row, index]
-            shown = f"{float(value):f}" if math.isfinite(value) else str(float(value))
+            shown = _shown(rows[row, index].item())
             texts[row, rank] = f"{shown}:{index}:{labels[index]}" if named else f"{shown}:{index}"
     return texts if batched else texts[0]
+
+
+def _shown(value: float) -> str:
+    """As C++'s `std::to_string`, which Triton uses."""
+    return str(value) if isinstance(value, int) else f"{value:f}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,10 @@ from joulebox.runtime.errors import BadRequest
 ELEMENTS_MAX = 2**26  # of one tensor: bounds what a request of few bytes can make the server allocate
 RANK_MAX = 32
 LENGTH_BYTES = 4
-KINDS = {"BOOL": "b", "FP16": "iuf", "FP32": "iuf", "FP64": "iuf"}  # of JSON values that it takes; others: integers
+BROAD = {"b": np.dtype(np.bool_), "i": np.dtype(np.int64), "u": np.dtype(np.uint64), "f": np.dtype(np.float64)}
+"""By a datatype's kind, what all its values fit into: left to itself, NumPy makes floats of 1 and 2**63, and of one long text
+among many short ones an array of their product."""
+TAKES = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}  # of JSON values
 
 
 def check_shape(model: str, spec: TensorSpec, shape: Any) -> tuple[int, ...]:
@@ -114,7 +118,11 @@ def from_values(spec: TensorSpec, shape: tuple[int, ...], values: Sequence[Any])
         array = np.empty(len(values), dtype=object)
         array[:] = [_text(spec, value) for value in values]
         return np.reshape(array, shape)
-    return np.reshape(_narrow(spec, np.asarray(values)), shape)
+    try:
+        array = np.asarray(values, BROAD[NUMPY[spec.datatype].kind])
+    except OverflowError as error:
+        raise _outside(spec) from error
+    return np.reshape(_narrow(spec, array), shape)
 
 
 def from_json(spec: TensorSpec, shape: tuple[int, ...], data: Any) -> NDArray[Any]:
@@ -132,22 +140,57 @@ def from_json(spec: TensorSpec, shape: tuple[int, ...], data: Any) -> NDArray[An
         )
     if spec.datatype == "BYTES":
         return _strings(spec, cast("list[Any]", data), shape)
+    return np.reshape(_narrow(spec, _numbers(spec, cast("list[Any]", data), shape)), shape)
+
+
+def _numbers(spec: TensorSpec, data: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The values as JSON has them, in the broadest of the datatype's kind."""
+    kind = NUMPY[spec.datatype].kind
+    first = _first(data)
+    if type(first) not in TAKES[kind]:
+        raise _wrong(spec, first)
     try:
-        array: NDArray[Any] = np.asarray(cast("Any", data))
-    except (ValueError, OverflowError) as error:
+        array = np.asarray(data, BROAD[kind])
+    except OverflowError as error:
+        raise _outside(spec) from error
+    except (ValueError, TypeError) as error:
         raise BadRequest(
-            f"input {spec.name!r} has ragged data; expected {math.prod(shape)} values of shape {_brackets(shape)}, flat or nested"
+            f"input {spec.name!r} has data that is ragged or not {spec.datatype}; expected {math.prod(shape)} values of shape {_brackets(shape)}, flat or nested"
         ) from error
-    if array.dtype.kind not in KINDS.get(spec.datatype, "iu"):
-        raise BadRequest(
-            f"input {spec.name!r} has data that is not {spec.datatype}, such as {str(array.ravel()[:1])[:40]}"
-        )
     if array.size != math.prod(shape) or (array.ndim != 1 and array.shape != shape):
         raise BadRequest(
             f"input {spec.name!r} has {array.size} values in shape {_brackets(array.shape)};"
             f" expected {math.prod(shape)} for shape {_brackets(shape)}"
         )
-    return np.reshape(_narrow(spec, array), shape)
+    if kind == "f":
+        if not np.isfinite(array).all():
+            raise _wrong(spec, None)
+    else:  # these NumPy takes from other types too, and cuts
+        _check_types(spec, data, array.ndim, TAKES[kind])
+    return array
+
+
+def _first(data: list[Any]) -> Any:
+    first: Any = data
+    while first and type(first) is list:
+        first = cast("Any", first[0])
+    return first
+
+
+def _check_types(spec: TensorSpec, data: list[Any], rank: int, takes: set[type]) -> None:
+    values = data
+    for _ in range(rank - 1):
+        values = list(chain.from_iterable(values))
+    if not set(map(type, values)) <= takes:
+        raise _wrong(spec, next(value for value in values if type(value) not in takes))
+
+
+def _wrong(spec: TensorSpec, value: Any) -> BadRequest:
+    return BadRequest(f"input {spec.name!r} has data that is not {spec.datatype}, such as {value!r:.40}")
+
+
+def _outside(spec: TensorSpec) -> BadRequest:
+    return BadRequest(f"input {spec.name!r} has a value outside {spec.datatype}")
 
 
 def _narrow(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
@@ -156,13 +199,13 @@ def _narrow(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         if array.min() < limits.min or array.max() > limits.max:
-            raise BadRequest(f"input {spec.name!r} has a value outside {spec.datatype} ({limits.min} to {limits.max})")
+            raise _outside(spec)
         return array.astype(dtype, copy=False)
     if dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize:
         with np.errstate(over="ignore"):
             narrowed = array.astype(dtype)
-        if not np.isfinite(narrowed).all() and np.isfinite(array).all():
-            raise BadRequest(f"input {spec.name!r} has a value that {spec.datatype} cannot hold")
+        if (np.isfinite(array) & ~np.isfinite(narrowed)).any():
+            raise _outside(spec)
         return narrowed
     return array.astype(dtype, copy=False)
 

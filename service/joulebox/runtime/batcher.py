@@ -25,9 +25,12 @@ from joulebox.runtime.errors import BadRequest, Expired, Overloaded
 from joulebox.runtime.plan import Plan
 
 INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
+PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
 Outputs = dict[str, NDArray[Any]]
 Shapes = tuple[tuple[int, ...], ...]
+Results = list[Outputs | Exception]
+"""Of each request of a batch: its outputs, or why there are none."""
 
 
 @dataclass(slots=True)
@@ -75,7 +78,8 @@ class Batcher:
         self._run, self._plan, self._queue_size = run, plan, queue_size
         self._began, self._ended = began, ended
         self._groups: dict[Shapes, dict[Waiting, None]] = {}
-        self._busy = False
+        self._computing: asyncio.Future[tuple[Results, float, float]] | None = None
+        self._pace = 1.0
         self._timer: asyncio.TimerHandle | None = None
         self._pool = ThreadPoolExecutor(1, "joulebox-compute")
         self._items_waiting = 0
@@ -84,11 +88,16 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Whether a request would be computed at once."""
-        return not self._busy and not self.waiting
+        return self._computing is None and not self.waiting
 
-    def inline(self, items: int) -> bool:
-        """Whether so many items are computed sooner than they are handed to a thread."""
-        return self._plan.seconds(items) <= INLINE_S
+    def inline(self, *requests: Tensors, items: int) -> bool:
+        """Whether these, of so many items together, are computed sooner than they are handed to a thread.
+
+        Items larger than the measured one count with the square, which is what attention over a longer text costs.
+        """
+        elements = sum(array.size for inputs in requests for array in inputs.values())
+        larger = max(1.0, elements / (items * self._plan.item_elements))
+        return self._plan.seconds(items) * larger**2 <= INLINE_S
 
     async def submit(self, inputs: Tensors, items: int, deadline_s: float) -> Inference:
         """Queues a request and waits for its turn and its result.
@@ -109,26 +118,31 @@ class Batcher:
         shapes = tuple(array.shape[1:] for array in inputs.values()) if self._plan.batch_max > 1 else ()
         self._groups.setdefault(shapes, {})[waiting] = None
         self._count(waiting, 1)
-        self._wake()
         try:
+            self._wake()
             return await done
         finally:
             waiting.expiry.cancel()
             self._drop(shapes, waiting)
 
+    async def computed(self) -> None:
+        """Waits for what is being computed, also where nobody waits for its result any more."""
+        while self._computing is not None:
+            await asyncio.wait([self._computing])
+
     def close(self) -> None:
-        """Ends the thread; nothing may wait any more."""
+        """Ends the thread; nothing may wait or be computed any more."""
         self._pool.shutdown(wait=False)
 
     def _admit(self, items: int, left_s: float) -> None:
-        """Whether it is worth waiting for."""
+        """Whether it is worth waiting for. Where nothing waits it always is: the estimate may be wrong, now or for good."""
         if left_s <= 0:
             raise Expired
-        wait_s = self._plan.seconds(self._items_waiting) if self._items_waiting else 0.0
+        wait_s = self._pace * self._plan.seconds(self._items_waiting) if self.waiting else 0.0
         retry_after_s = max(1, min(60, math.ceil(wait_s)))
         if self.waiting >= self._queue_size:
             raise Overloaded(f"{self.waiting} requests wait already, which is the limit", retry_after_s)
-        if wait_s + self._plan.seconds(items) > left_s:
+        if self.waiting and wait_s + self._pace * self._plan.seconds(items) > left_s:
             raise Overloaded(
                 f"{self.waiting} requests wait already, about {wait_s:.3g} s of work; the deadline is in {left_s:.3g} s",
                 retry_after_s,
@@ -155,7 +169,7 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._busy or not self.waiting:
+        if self._computing is not None or not self.waiting:
             return
         shapes, due_s = self._next()
         now_s = time.perf_counter()
@@ -169,10 +183,19 @@ class Batcher:
         turns: list[tuple[float, Shapes]] = []
         for shapes, group in self._groups.items():
             first = next(iter(group))
-            full = len(group) >= self._plan.batch_max
+            full = self._fills(group)
             turns.append((first.arrived_s if full else first.arrived_s + self._plan.delay_s, shapes))
         due_s, shapes = min(turns)
         return shapes, due_s
+
+    def _fills(self, group: dict[Waiting, None]) -> bool:
+        """Whether a batch of these cannot become fuller."""
+        items = 0
+        for waiting in group:
+            items += waiting.items
+            if items >= self._plan.batch_max:
+                return True
+        return False
 
     def _take(self, shapes: Shapes) -> list[Waiting]:
         """The oldest of that shape, and what came after it as long as the batch has room."""
@@ -193,36 +216,51 @@ class Batcher:
         if not batch:
             loop.call_soon(self._wake)
             return
-        self._busy = True
         started_s = time.perf_counter()
         self._began(started_s)
-        if self.inline(sum(waiting.items for waiting in batch)):
-            future: asyncio.Future[list[Outputs | Exception]] = loop.create_future()
-            future.set_result(_compute(self._run, batch))
-        else:
-            future = loop.run_in_executor(self._pool, _compute, self._run, batch)
-        future.add_done_callback(partial(self._finish, batch, started_s))
+        try:
+            self._computing = self._compute(batch)
+        except RuntimeError as error:  # no thread can be started
+            self._computing = loop.create_future()
+            self._computing.set_result(([error] * len(batch), started_s, started_s))
+        self._computing.add_done_callback(partial(self._finish, batch))
 
-    def _finish(
-        self, batch: list[Waiting], started_s: float, future: asyncio.Future[list[Outputs | Exception]]
-    ) -> None:
-        ended_s = time.perf_counter()
+    def _compute(self, batch: list[Waiting]) -> asyncio.Future[tuple[Results, float, float]]:
+        """Here or in the thread, whichever is sooner done."""
+        loop = asyncio.get_running_loop()
         items = sum(waiting.items for waiting in batch)
-        self._ended(started_s, ended_s, items, [started_s - waiting.arrived_s for waiting in batch])
-        self._busy = False
-        for waiting, result in zip(batch, future.result(), strict=True):
-            if waiting.done.done():
-                continue
-            if isinstance(result, Exception):
-                waiting.done.set_exception(_refusal(result))
-            else:
-                queue_s = started_s - waiting.arrived_s
-                waiting.done.set_result(Inference(result, queue_s, ended_s - started_s, waiting.items, items))
-        self._wake()
+        if not self.inline(*(waiting.inputs for waiting in batch), items=items):
+            return loop.run_in_executor(self._pool, _timed, self._run, batch)
+        future: asyncio.Future[tuple[Results, float, float]] = loop.create_future()
+        future.set_result(_timed(self._run, batch))
+        return future
+
+    def _finish(self, batch: list[Waiting], future: asyncio.Future[tuple[Results, float, float]]) -> None:
+        self._computing = None
+        results, started_s, ended_s = future.result()
+        items = sum(waiting.items for waiting in batch)
+        try:
+            self._ended(started_s, ended_s, items, [started_s - waiting.arrived_s for waiting in batch])
+        finally:  # whatever becomes of the figures
+            for waiting, result in zip(batch, results, strict=True):
+                if waiting.done.done():
+                    continue
+                if isinstance(result, Exception):
+                    waiting.done.set_exception(_refusal(result))
+                else:
+                    queue_s = started_s - waiting.arrived_s
+                    waiting.done.set_result(Inference(result, queue_s, ended_s - started_s, waiting.items, items))
+            slower = (ended_s - started_s) / self._plan.seconds(items)
+            self._pace += PACE * (min(slower, PACE_MAX) - self._pace)
+            self._wake()
 
 
 def _refusal(error: Exception) -> Exception:
-    return BadRequest(f"the engine refused the input: {error}") if isinstance(error, EngineError) else error
+    if isinstance(error, EngineError):
+        return BadRequest(f"the engine refused the input: {error}")
+    failure = RuntimeError("the engine failed")  # never as it is: a future takes no StopIteration
+    failure.__cause__ = error
+    return failure
 
 
 def _expire(done: asyncio.Future[Inference]) -> None:
@@ -230,17 +268,20 @@ def _expire(done: asyncio.Future[Inference]) -> None:
         done.set_exception(Expired())
 
 
-def _compute(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> list[Outputs | Exception]:
-    """Each request's outputs, or why there are none."""
-    if len(batch) == 1:
-        return [_alone(run, batch[0])]
-    joined = {name: np.concatenate([waiting.inputs[name] for waiting in batch]) for name in batch[0].inputs}
+def _timed(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> tuple[Results, float, float]:
+    """Each request's outputs, or why there are none; when this began and when it ended."""
+    started_s = time.perf_counter()
+    results = [_alone(run, batch[0])] if len(batch) == 1 else _joined(run, batch)
+    return results, started_s, time.perf_counter()
+
+
+def _joined(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> Results:
     sizes = [waiting.items for waiting in batch]
     try:
-        outputs = run(joined)
+        outputs = run({name: np.concatenate([waiting.inputs[name] for waiting in batch]) for name in batch[0].inputs})
+        if any(array.shape[:1] != (sum(sizes),) for array in outputs.values()):
+            raise EngineError("the outputs are not one for each item")
     except Exception:  # whatever it is, one of them may be to blame
-        return [_alone(run, waiting) for waiting in batch]
-    if any(len(array) != sum(sizes) for array in outputs.values()):
         return [_alone(run, waiting) for waiting in batch]
     ends = np.cumsum(sizes).tolist()
     return [
@@ -250,6 +291,8 @@ def _compute(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> list[Ou
 
 
 def _alone(run: Callable[[Tensors], Outputs], waiting: Waiting) -> Outputs | Exception:
+    if waiting.done.done():  # its client went, or its deadline passed, while the batch was tried
+        return EngineError("nobody waits for it")
     try:
         return run(waiting.inputs)
     except Exception as error:  # handed to whoever waits for it

@@ -114,7 +114,7 @@ class Fleet:
                 report = Report(**orjson.loads(path.read_bytes()))
             except FileNotFoundError:
                 continue
-            if _lives(report.pid):
+            if lives(report.pid):
                 found.append(report)
         return found
 
@@ -153,8 +153,12 @@ class Fleet:
 
     def _write(self, name: str, content: Any) -> None:
         temporary = self.folder / f".{name}-{self.worker}"
-        temporary.write_bytes(orjson.dumps(content))
-        temporary.replace(self.folder / name)
+        try:
+            temporary.write_bytes(orjson.dumps(content))
+            temporary.replace(self.folder / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # what fits of it on a full disk is of no use
+            raise
 
 
 def open_fleet(folder: Path | None, worker: int, workers: int) -> Fleet:
@@ -173,7 +177,7 @@ def open_fleet(folder: Path | None, worker: int, workers: int) -> Fleet:
 def _sweep(mine: Path) -> None:
     """Removes what servers that have ended left behind."""
     for folder in mine.parent.glob(f"joulebox-{os.getuid()}-*-*"):
-        _, _, parent, started = folder.name.split("-")
+        _, _, parent, started = folder.name.split("-", 3)
         try:
             lives = Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[19] == started
         except OSError:
@@ -190,9 +194,10 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether it is a process of this server's user."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError, OverflowError):  # ended, or somebody else has its number
         return False
     return True

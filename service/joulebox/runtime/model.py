@@ -101,9 +101,10 @@ class Model:
             raise
         variant, engine = running.variant, running.engine
         self.observed.bind(engine.name)
-        self._metrics.engine_info.labels(
+        self._info = self._metrics.engine_info.labels(
             self.name, self.version, variant.name, engine.name, variant.precision, engine.device
-        ).set(1)
+        )
+        self._info.set(1)
         self._batcher = Batcher(
             engine.run,
             running.plan,
@@ -150,7 +151,7 @@ class Model:
             NotReady, BadRequest: see `infer`.
         """
         batcher, items = self._ready_batcher(), self._items(inputs)
-        if not (batcher.idle and batcher.inline(items)):
+        if not (batcher.idle and batcher.inline(inputs, items=items)):
             return None
         started_s = time.perf_counter()
         try:
@@ -177,6 +178,8 @@ class Model:
         if self.state is State.READY:
             self._enter(State.DRAINING)
         await self._idle.wait()
+        if self._batcher is not None:
+            await self._batcher.computed()
         self.flush()
         self.release()
         self.enter_unloaded()
@@ -185,6 +188,8 @@ class Model:
         """Gives back what the model holds."""
         if self._batcher is not None:
             self._batcher.close()
+        if self._running is not None:
+            self._info.set(0)
         self._running = self._batcher = None
         self._records.close(self.observed.record)
 
@@ -242,10 +247,17 @@ class Model:
             return engine.run({name: np.repeat(array, items, axis=0) for name, array in first.items()})
 
         settings = self._settings
-        plan = measure(run, batched=self._batched, batch_max=settings.batch_max, delay_ms=settings.batch_delay_ms)
+        plan = measure(
+            run,
+            batched=self._batched,
+            item_elements=max(1, sum(array.size for array in first.values())),
+            batch_max=settings.batch_max,
+            delay_ms=settings.batch_delay_ms,
+        )
         return Running(variant, engine, plan)
 
     def _enter(self, state: State) -> None:
         for other in State:
             self._metrics.model_state.labels(self.name, self.version, other.value).set(other is state)
+        self._metrics.model_state_since.labels(self.name, self.version).set(time.time())
         self.state = state

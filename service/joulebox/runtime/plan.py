@@ -13,7 +13,7 @@ from dataclasses import dataclass
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 RUNS = 20
 SIZE_S = 0.06  # spent on one batch size at most, once RUNS_MIN runs are through
-CURVE_S = 1.0  # no further size is begun after so long
+CURVE_S = 1.0  # for all sizes beyond 1; none is begun that would take longer
 RUNS_MIN = 3
 ENOUGH = 0.95  # of the best throughput: the smallest batch that has so much is large enough
 GAIN_MIN = 0.1  # of an item's time; less is noise
@@ -31,6 +31,8 @@ class Plan:
     """How long a batch that is not full waits for more."""
     item_s: float
     """The time of one item alone."""
+    item_elements: int
+    """Elements of its inputs. Where dimensions are free, requests may have larger items."""
     curve: tuple[tuple[int, float], ...]
     """Batch size and the median time of a run, in seconds."""
 
@@ -40,12 +42,20 @@ class Plan:
         return run_s * items / size
 
 
-def measure(run: Callable[[int], object], *, batched: bool, batch_max: int = 0, delay_ms: float | None = None) -> Plan:
+def measure(
+    run: Callable[[int], object],
+    *,
+    batched: bool,
+    item_elements: int,
+    batch_max: int = 0,
+    delay_ms: float | None = None,
+) -> Plan:
     """Measures and plans.
 
     Args:
         run: computes a batch of so many items.
         batched: whether requests may be joined at all.
+        item_elements: of the inputs of one item that `run` computes.
         batch_max: the largest batch as configured; 0 leaves it to the measurement.
         delay_ms: the delay as configured.
     """
@@ -62,7 +72,7 @@ def measure(run: Callable[[int], object], *, batched: bool, batch_max: int = 0, 
     else:  # waiting may cost a request as much as a full batch saves it
         delay_s = min(item_s - best_s, DELAY_MAX_S) if pays and largest > 1 else 0.0
         delay_s = delay_s if delay_s >= DELAY_MIN_S else 0.0
-    return Plan(largest, delay_s if largest > 1 else 0.0, item_s, tuple(curve))
+    return Plan(largest, delay_s if largest > 1 else 0.0, item_s, item_elements, tuple(curve))
 
 
 def _curve(run: Callable[[int], object], largest: int, item_s: float) -> list[tuple[int, float]]:
@@ -70,9 +80,13 @@ def _curve(run: Callable[[int], object], largest: int, item_s: float) -> list[tu
     begin_s, best_s, worse = time.perf_counter(), item_s, 0
     curve: list[tuple[int, float]] = []
     for size in [size for size in SIZES[1:] if size < largest] + ([largest] if largest > 1 else []):
-        if worse >= 2 or time.perf_counter() - begin_s > CURVE_S:
+        spent_s = time.perf_counter() - begin_s
+        if worse >= 2 or spent_s + (RUNS_MIN + 1) * size * best_s > CURVE_S:
             break
-        run_s = _median_s(run, size)
+        try:
+            run_s = _median_s(run, size)
+        except Exception:  # whatever the engine raises: it has not the memory, or the model takes no such batch
+            break
         curve.append((size, run_s))
         worse = 0 if run_s / size < best_s * ENOUGH else worse + 1
         best_s = min(best_s, run_s / size)

@@ -7,7 +7,9 @@ waits. A record's numbers only grow while its model is loaded; each is one align
 from __future__ import annotations
 
 import mmap
+import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ FIELDS = (
     "decode_ns",
     "encode_ns",
     "last_ms",  # when the last inference ended, in milliseconds since 1970
+    "opened_ns",  # when the record was opened, in nanoseconds since 1970: tells it from others of the same model
 )
 (
     BUSY_NS,
@@ -40,11 +43,12 @@ FIELDS = (
     DECODE_NS,
     ENCODE_NS,
     LAST_MS,
+    OPENED_NS,
 ) = range(len(FIELDS))
 BATCHES = 64  # batch sizes 1 to 64, each with how often and for how long it was computed
 NUMBERS = len(FIELDS) + 2 * BATCHES
 RECORD_BYTES = NAME_BYTES + 8 * NUMBERS
-HEADER_BYTES = 64  # the worker's CPU nanoseconds, and room
+HEADER_BYTES = 64  # the worker's CPU nanoseconds, its process id, and room
 PATTERN = "work-*"
 
 
@@ -58,11 +62,11 @@ class Totals:
 
     def __add__(self, other: Totals) -> Totals:
         fields = tuple(mine + theirs for mine, theirs in zip(self.fields, other.fields, strict=True))
-        last = max(self.fields[LAST_MS], other.fields[LAST_MS])
+        latest = [max(self.fields[at], other.fields[at]) for at in (LAST_MS, OPENED_NS)]
         batches = tuple(
             (mine[0] + theirs[0], mine[1] + theirs[1]) for mine, theirs in zip(self.batches, other.batches, strict=True)
         )
-        return Totals((*fields[:LAST_MS], last), batches)
+        return Totals((*fields[:LAST_MS], *latest), batches)
 
 
 NOTHING = Totals((0,) * len(FIELDS), ((0, 0),) * BATCHES)
@@ -83,6 +87,7 @@ class Records:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), size)
         self._numbers = memoryview(self._map).cast("q")
+        self._numbers[1] = os.getpid()
         self._free = list(range(MODELS_MAX - 1, -1, -1))
 
     def open(self, name: str, version: str) -> Record:
@@ -91,10 +96,12 @@ class Records:
             return Record(memoryview(bytearray(8 * NUMBERS)).cast("q"), -1)
         index = self._free.pop()
         offset = HEADER_BYTES + index * RECORD_BYTES
+        begin = (offset + NAME_BYTES) // 8
+        numbers = self._numbers[begin : begin + NUMBERS]
+        numbers[OPENED_NS] = time.time_ns()
         key = f"{name}\0{version}".encode()[:NAME_BYTES]
         self._map[offset : offset + NAME_BYTES] = key.ljust(NAME_BYTES, b"\0")
-        begin = (offset + NAME_BYTES) // 8
-        return Record(self._numbers[begin : begin + NUMBERS], index)
+        return Record(numbers, index)
 
     def close(self, record: Record) -> None:
         """Frees the record of a model that was unloaded."""
@@ -138,13 +145,19 @@ Key = tuple[str, str]
 class WorkerRecords:
     """All records of one worker, as they were at one moment."""
 
+    file: str
+    pid: int
     cpu_ns: int
-    models: dict[Key, Totals]
+    records: tuple[tuple[Key, Totals], ...]
+    """A version has several where it drains while it is brought up anew."""
+
+    def totals(self, key: Key) -> Totals:
+        return sum((totals for name, totals in self.records if name == key), NOTHING)
 
 
-def read_records(folder: Path) -> dict[str, WorkerRecords]:
-    """Every worker's records, by the name of its file."""
-    return {path.name: _read(path) for path in sorted(folder.glob(PATTERN))}
+def read_records(folder: Path) -> list[WorkerRecords]:
+    """Every worker's records."""
+    return [_read(path) for path in sorted(folder.glob(PATTERN))]
 
 
 def _read(path: Path) -> WorkerRecords:
@@ -152,15 +165,15 @@ def _read(path: Path) -> WorkerRecords:
         content = path.read_bytes()
     except FileNotFoundError:
         content = b""
-    models: dict[Key, Totals] = {}
+    records: list[tuple[Key, Totals]] = []
     for offset in range(HEADER_BYTES, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
         key = content[offset : offset + NAME_BYTES].rstrip(b"\0")
         if key:
-            name, _, version = key.decode().partition("\0")
+            name, _, version = key.decode(errors="replace").partition("\0")
             numbers = memoryview(content)[offset + NAME_BYTES : offset + RECORD_BYTES].cast("q")
-            models[name, version] = _totals(numbers.tolist())
-    cpu_ns = int.from_bytes(content[:8], sys.byteorder) if content else 0
-    return WorkerRecords(cpu_ns, models)
+            records.append(((name, version), _totals(numbers.tolist())))
+    cpu_ns, pid = (int.from_bytes(content[at : at + 8], sys.byteorder) for at in (0, 8))
+    return WorkerRecords(path.name, pid, cpu_ns, tuple(records))
 
 
 def _totals(numbers: list[int]) -> Totals:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ log = logging.getLogger("joulebox.repository")
 
 FOLLOW_S = 0.05  # how often a worker looks whether something else is wanted
 SETTLE_S = 120.0  # for all workers to have done a change
+RETRY_S = 1.0  # after a change could not be followed
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Repository:
         self.metrics = metrics
         self._failed: dict[str, Failed] = {}
         self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
         self._drains: set[asyncio.Task[None]] = set()
 
     @property
@@ -64,12 +67,12 @@ class Repository:
             if wanted is None:
                 wanted = Wanted(1, await asyncio.to_thread(configured, self._settings))
                 self.fleet.want(wanted)
-        await self._make_so(wanted)
+        await self._follow(wanted)
         self.settled = True
         while True:
             await asyncio.sleep(FOLLOW_S)
             if self.fleet.changed():
-                await self._make_so(wanted)
+                await self._follow(wanted)
 
     def get(self, name: str, version: str | None = None) -> Model:
         """The model of that name.
@@ -115,30 +118,47 @@ class Repository:
             BadRequest: it did not become ready; what was served still is.
             ServeError: another worker could not do the same.
         """
-        async with self.fleet.changing():
-            package = (await asyncio.to_thread(loadable, self._settings)).get(name)
-            if package is None:
-                raise NotFound(f"failed to load {name[:80]!r}: no package of that name is configured")
-            async with self._changing:
-                served = self.models.get(name)
-                if served is not None and served.package.folder == package.folder:
-                    self._forget_failure(name)
-                    return
-                try:
-                    fresh = await self._bring_up(name, package.folder)
-                except LoadError as error:
-                    raise BadRequest(f"failed to load {name!r}: {error}") from error
-                wanted = self._want({**self._wanted().models, name: str(package.folder)}, undo=fresh)
-                self._replace(fresh)
-                self._report(wanted)
-            await self._settled(wanted, name)
+        await self._whole(self._load(name))
 
     async def unload(self, name: str) -> None:
         """Takes a model out of all workers, once it has answered what it has accepted.
 
         Raises:
             NotFound: no such model is served.
+            ServeError: another worker has not reported that it did the same.
         """
+        await self._whole(self._unload(name))
+
+    async def _whole(self, change: Coroutine[Any, Any, None]) -> None:
+        """A change that has begun comes to its end, also where nobody waits for it any more."""
+        task = asyncio.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        try:
+            await asyncio.shield(task)
+        except OSError as error:
+            raise ServeError(f"the run folder cannot be used ({error.strerror})") from error
+
+    async def _load(self, name: str) -> None:
+        async with self.fleet.changing():
+            package = (await asyncio.to_thread(loadable, self._settings)).get(name)
+            if package is None:
+                raise NotFound(f"failed to load {name[:80]!r}: no package of that name is configured")
+            async with self._changing:
+                fresh = None
+                if not self._serves(name, str(package.folder)):
+                    try:
+                        fresh = await self._bring_up(name, package.folder)
+                    except LoadError as error:
+                        raise BadRequest(f"failed to load {name!r}: {error}") from error
+                wanted = self._want({**self._wanted().models, name: str(package.folder)}, undo=fresh)
+                if fresh is not None:
+                    self._replace(fresh)
+                self._forget_failure(name)
+                self._report(wanted)
+            await self._settled(wanted, name)
+
+    async def _unload(self, name: str) -> None:
         async with self.fleet.changing():
             async with self._changing:
                 models = dict(self._wanted().models)
@@ -156,20 +176,28 @@ class Repository:
         """What all workers have done for this version."""
         model.flush()
         key = (model.name, model.version)
-        return sum((worker.models.get(key, NOTHING) for worker in read_records(self.fleet.folder).values()), NOTHING)
+        return sum((worker.totals(key) for worker in read_records(self.fleet.folder)), NOTHING)
 
     async def drain(self) -> None:
         """Takes no more traffic and waits for the answers under way."""
         self.draining = True
         await asyncio.gather(*self._drains, *(model.drain() for model in self.models.values()))
 
+    async def _follow(self, first: Wanted) -> None:
+        """Makes it so, and goes on trying where the run folder takes no report, as while its disk is full."""
+        while True:
+            try:
+                return await self._make_so(first)
+            except OSError as error:
+                log.error("what is served could not be reported to the other workers: %s", error)
+                await asyncio.sleep(RETRY_S)
+
     async def _make_so(self, first: Wanted) -> None:
         """Serves what is wanted by now; `first` is what was wanted at the start."""
         async with self._changing:
             wanted = self.fleet.wanted() or first
             for name, folder in wanted.models.items():
-                served = self.models.get(name)
-                if served is None or str(served.package.folder) != folder:
+                if not self._serves(name, folder):
                     try:
                         self._replace(await self._bring_up(name, Path(folder)))
                     except LoadError:
@@ -254,13 +282,20 @@ class Repository:
         except OSError as error:
             if undo is not None:
                 undo.release()
+                undo.enter_unloaded()
             raise ServeError(f"the change could not be written ({error.strerror}); nothing was changed") from error
         return wanted
 
     def _report(self, wanted: Wanted) -> None:
-        failures = {name: self._failed[name].reason for name in wanted.models if name in self._failed}
-        ready = all(name in self.models for name in wanted.models) and not failures
+        """A model is ready in whatever version, but each that is not the wanted one is told with its reason."""
+        others = [name for name, folder in wanted.models.items() if not self._serves(name, folder)]
+        failures = {name: self._failed[name].reason if name in self._failed else "not loaded" for name in others}
+        ready = all(name in self.models for name in wanted.models)
         self.fleet.report(wanted.generation, ready=ready, failures=failures)
+
+    def _serves(self, name: str, folder: str) -> bool:
+        served = self.models.get(name)
+        return served is not None and str(served.package.folder) == folder
 
     async def _settled(self, wanted: Wanted, name: str) -> None:
         try:
