@@ -25,6 +25,7 @@ from joulebox.runtime.errors import BadRequest, Expired, Overloaded
 from joulebox.runtime.plan import Plan
 
 INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
+INLINE_ITEMS_MAX = 1024
 PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
 Outputs = dict[str, NDArray[Any]]
@@ -79,10 +80,13 @@ class Batcher:
         self._began, self._ended = began, ended
         self._groups: dict[Shapes, dict[Waiting, None]] = {}
         self._computing: asyncio.Future[tuple[Results, float, float]] | None = None
+        self._inline_items = max(
+            (items for items in range(1, INLINE_ITEMS_MAX) if plan.seconds(items) <= INLINE_S), default=0
+        )
         self._pace = 1.0
         self._timer: asyncio.TimerHandle | None = None
         self._pool = ThreadPoolExecutor(1, "joulebox-compute")
-        self._items_waiting = 0
+        self._items_waiting = self._items_computing = 0
         self.waiting = 0
 
     @property
@@ -95,9 +99,11 @@ class Batcher:
 
         Items larger than the measured one count with the square, which is what attention over a longer text costs.
         """
-        elements = sum(array.size for inputs in requests for array in inputs.values())
-        larger = max(1.0, elements / (items * self._plan.item_elements))
-        return self._plan.seconds(items) * larger**2 <= INLINE_S
+        if items > self._inline_items:
+            return False
+        elements = sum([array.size for inputs in requests for array in inputs.values()])
+        usual = items * self._plan.item_elements
+        return elements <= usual or self._plan.seconds(items) * (elements / usual) ** 2 <= INLINE_S
 
     async def submit(self, inputs: Tensors, items: int, deadline_s: float) -> Inference:
         """Queues a request and waits for its turn and its result.
@@ -138,7 +144,8 @@ class Batcher:
         """Whether it is worth waiting for. Where nothing waits it always is: the estimate may be wrong, now or for good."""
         if left_s <= 0:
             raise Expired
-        wait_s = self._pace * self._plan.seconds(self._items_waiting) if self.waiting else 0.0
+        ahead = self._items_waiting + self._items_computing
+        wait_s = self._pace * self._plan.seconds(ahead) if self.waiting else 0.0
         retry_after_s = max(1, min(60, math.ceil(wait_s)))
         if self.waiting >= self._queue_size:
             raise Overloaded(f"{self.waiting} requests wait already, which is the limit", retry_after_s)
@@ -217,6 +224,7 @@ class Batcher:
             loop.call_soon(self._wake)
             return
         started_s = time.perf_counter()
+        self._items_computing = sum(waiting.items for waiting in batch)
         self._began(started_s)
         try:
             self._computing = self._compute(batch)
@@ -237,8 +245,8 @@ class Batcher:
 
     def _finish(self, batch: list[Waiting], future: asyncio.Future[tuple[Results, float, float]]) -> None:
         self._computing = None
+        items, self._items_computing = self._items_computing, 0
         results, started_s, ended_s = future.result()
-        items = sum(waiting.items for waiting in batch)
         try:
             self._ended(started_s, ended_s, items, [started_s - waiting.arrived_s for waiting in batch])
         finally:  # whatever becomes of the figures

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from joulebox.access import Access
-from joulebox.grpc.server import GrpcServer
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from joulebox.grpc.server import GrpcServer
 
 log = logging.getLogger("joulebox.server")
 
@@ -34,6 +36,8 @@ class Life:
             SettingError: gRPC cannot listen.
         """
         if self._settings.grpc_port:
+            from joulebox.grpc.server import GrpcServer  # noqa: PLC0415  # 35 MB that a server without it does not need
+
             self._grpc = GrpcServer(self._dataplane, self._settings, self._host, self._access)
             await self._grpc.start()
         work = (self._dataplane.repository.run(), self._dataplane.sampler.run())

@@ -404,7 +404,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
         with pytest.raises(Overloaded, match="2 requests wait already, which is the limit") as caught:
             await batcher.submit(rows(4), 1, time.perf_counter() + 100)
         assert time.perf_counter() - begin_s < 0.01
-        assert caught.value.retry_after_s == 4
+        assert caught.value.retry_after_s == 6, "two wait, one is computed"
         engine.gate.set()
         await asyncio.gather(*tasks)
         assert (await submit(batcher, 5)).outputs["y"][0, 0] == 10, "room again"
@@ -418,7 +418,7 @@ def test_what_would_miss_its_deadline_by_the_estimate_is_refused_while_others_wa
         batcher, _ = make(engine.run, batch_max=1, item_s=0.1)
         tasks = [submit(batcher, value) for value in (1, 2, 3)]
         await until(lambda: batcher.waiting == 2)
-        with pytest.raises(Overloaded, match=r"about 0\.2 s of work; the deadline is in 0\.2"):
+        with pytest.raises(Overloaded, match=r"about 0\.3 s of work; the deadline is in 0\.25"):
             await batcher.submit(rows(4), 1, time.perf_counter() + 0.25)
         tasks.append(submit(batcher, 5, within_s=1.0))
         await asyncio.sleep(0)
