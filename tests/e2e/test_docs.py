@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from joulebox.runtime.settings import Settings, variable
+
 Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
 BIN = Path(sys.executable).parent
 
@@ -51,11 +53,24 @@ def test_links_lead_somewhere(root: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_setting_stands_in_the_table_with_its_default(root: Path) -> None:
+    page = (root / "docs/serving.md").read_text("utf-8")
+    for field, information in Settings.model_fields.items():
+        row = re.search(rf"^\| `{variable(field)}` \| (.*?) \| (.*) \|$", page, re.MULTILINE)
+        assert row, f"{field} is missing"
+        assert row[2] == information.description
+        default = information.default
+        if field != "packages":
+            assert row[1] == (
+                "unset" if default is None else default if isinstance(default, str) else f"{default:.15g}"
+            )
+
+
 @pytest.mark.slow
 def test_the_curl_commands_answer(root: Path, serve: Serve, samples: list[tuple[bytes, str]], tmp_path: Path) -> None:
     (tmp_path / "boot.png").write_bytes(samples[0][0])
     lines = [line for line in commands(root / "docs/serving.md") if line.startswith("curl")]
-    assert len(lines) == 3
+    assert len(lines) == 2
     with serve([str(BIN / "joulebox"), "serve", str(root / "models/fashion/package")]) as client:
         for line in lines:
             here = line.replace("http://127.0.0.1:3000", str(client.base_url).rstrip("/"))
