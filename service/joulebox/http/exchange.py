@@ -70,7 +70,10 @@ class Request:
 def need(request: Request, method: str) -> None:
     """Raises NotAllowed for another method; HEAD is as good as GET."""
     if request.method != method and (request.method, method) != ("HEAD", "GET"):
-        raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected {method}", "GET, HEAD" if method == "GET" else method)
+        raise NotAllowed(
+            f"{request.method} {request.target.path[:80]}: expected {method}",
+            "GET, HEAD" if method == "GET" else method,
+        )
 
 
 def json_object(content: bytes | memoryview) -> dict[str, Any]:

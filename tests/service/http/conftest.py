@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -47,9 +49,19 @@ class Worker:
     def connect(self, timeout_s: float = 10.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout_s)
 
+    def ask(
+        self, method: str, path: str, body: str | bytes | None = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and content of one request on its own connection; faster to make than an httpx client."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with closing(connection):
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels."""
-        families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
+        families = text_string_to_metric_families(self.ask("GET", "/metrics")[2].decode())
         return sum(
             sample.value
             for family in families
@@ -60,8 +72,8 @@ class Worker:
     def answers(self) -> bool:
         """Whether it infers."""
         body: dict[str, Any] = {"name": "image", "shape": [1, 1, 4, 4], "datatype": "FP32", "data": IMAGE.tolist()}
-        reply = httpx.post(f"{self.url}/v2/models/tiny/infer", json={"inputs": [body]})
-        return reply.status_code == 200 and reply.json()["outputs"][0]["data"] == SUMS
+        status, _, content = self.ask("POST", "/v2/models/tiny/infer", json.dumps({"inputs": [body]}))
+        return status == 200 and json.loads(content)["outputs"][0]["data"] == SUMS
 
 
 @contextmanager
