@@ -96,7 +96,7 @@ def working(tiny: ModuleType, *packages: Path, **settings: object) -> Iterator[W
         }
         descriptor = str(listener.fileno())
         process = subprocess.Popen(
-            [sys.executable, "-m", "joulebox.http.worker", "--fd", descriptor, "--worker-id", "1"],
+            [sys.executable, "-m", "joulebox.server.worker", "--fd", descriptor, "--worker-id", "1"],
             env=environment,
             cwd=home,
             pass_fds=[listener.fileno()],

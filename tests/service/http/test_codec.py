@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import tracemalloc
 from types import SimpleNamespace
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
@@ -291,6 +293,18 @@ def test_a_header_that_points_to_shared_memory_is_not_kept() -> None:
     head = body_of([1, 2, 2], 16, outputs=[{"name": "out", "parameters": slot}])
     assert refused_or_read(one, head + bytes(16), len(head)) is None
     assert one._kept == {}
+
+
+def test_a_codec_goes_with_its_model() -> None:
+    class Served(SimpleNamespace):
+        """Stands for a model."""
+
+    model = Served(name="m", version="v", package=SimpleNamespace(manifest=CODECS[0]._manifest))
+    codecs = WeakKeyDictionary({model: Codec(cast("Any", model), Regions(enabled=False))})
+    assert len(codecs) == 1
+    del model
+    gc.collect()
+    assert len(codecs) == 0
 
 
 @pytest.mark.parametrize("binary", [False, True])
