@@ -117,6 +117,6 @@ def work() -> Any:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the packages of this folder's tests lie."""
-    return tmp_path_factory.mktemp("packages")
+def worker_class() -> Any:
+    """`Worker`, for tests that start one in another way."""
+    return Worker
