@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from joulebox.engine.datatypes import NUMPY
 from joulebox.http.exchange import json_object
 from joulebox.oip.call import Answer, Call, Output, check_inputs, classes_of, input_spec, output_spec, timeout_of
-from joulebox.oip.tensors import check_shape, from_json, from_raw, to_json, to_raw
+from joulebox.oip.tensors import LENGTH_BYTES, check_shape, from_json, from_raw, to_json, to_raw
 from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
@@ -53,7 +53,7 @@ class Codec:
     """Reads and writes for one model."""
 
     def __init__(self, model: Model, regions: Regions) -> None:
-        self._model = model
+        self._name, self._version = model.name, model.version  # not the model: codecs go when it does
         self._manifest = model.package.manifest
         self._regions = regions
         self._kept: dict[bytes, _Header] = {}
@@ -124,8 +124,7 @@ class Codec:
             else:
                 entry["data"] = to_json(output.spec.name, array)
             outputs.append(entry)
-        model = self._model
-        content: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+        content: dict[str, Any] = {"model_name": self._name, "model_version": self._version}
         if call.id:
             content["id"] = call.id
         if energy is not None:
@@ -155,10 +154,10 @@ class Codec:
     def _check_batch(self, shapes: dict[str, tuple[int, ...]], count: int) -> None:
         if len(shapes) != count or len(shapes) != len(self._manifest.inputs):
             raise BadRequest(
-                f"expected {len(self._manifest.inputs)} inputs but got {count} inputs for model {self._model.name!r}"
+                f"expected {len(self._manifest.inputs)} inputs but got {count} inputs for model {self._name!r}"
             )
         if self._manifest.batched and len({shape[0] for shape in shapes.values()}) > 1:
-            raise BadRequest(f"inputs of model {self._model.name!r} have different batch sizes: {shapes}")
+            raise BadRequest(f"inputs of model {self._name!r} have different batch sizes: {shapes}")
 
     def _read(self, content: dict[str, Any], raw: memoryview) -> Call:
         """A call whose tensors lie in the JSON, in shared memory or, some of them, behind."""
@@ -181,7 +180,7 @@ class Codec:
                 inputs[spec.name] = from_json(spec, shape, tensor.get("data"))
         if begin != len(raw):
             raise _unexpected_size(len(raw), begin)
-        check_inputs(self._model.name, self._manifest, inputs)
+        check_inputs(self._name, self._manifest, inputs)
         outputs = self._outputs(content)
         for output in outputs:
             if output.slot is not None:
@@ -189,20 +188,29 @@ class Codec:
         return Call(_id(content), inputs, outputs, timeout_of(_parameters(content)))
 
     def _bare(self, body: bytes) -> Call:
-        """The body is the tensor of the only input, of whose dimensions one at most is free."""
-        specs = self._manifest.inputs
-        if len(specs) != 1 or specs[0].shape.count(-1) > 1 or specs[0].datatype == "BYTES":
+        """The body is the tensor of the only input, or the one string of it, and all outputs are wanted raw.
+
+        As in Triton it is one item where a second dimension is free; with the batch size alone free it may be several.
+        """
+        spec, sizes = self._manifest.inputs[0], list(self._manifest.inputs[0].shape)
+        if self._manifest.batched and (sizes.count(-1) > 1 or spec.datatype == "BYTES"):
+            sizes[0] = 1
+        free = sizes.count(-1)
+        if len(self._manifest.inputs) > 1 or free > 1 or (spec.datatype == "BYTES" and {*sizes} - {1}):
             raise BadRequest(
-                f"a raw request needs a model with one input of at most one free dimension, not BYTES; {self._model.name!r} has other inputs"
+                f"a raw request needs a model with one input whose shape follows from its size; {self._name!r} has {len(self._manifest.inputs)}"
+                f" inputs, the first {spec.datatype} of shape {spec.shape}"
             )
-        (spec,) = specs
-        fixed = math.prod(size for size in spec.shape if size != -1) * NUMPY[spec.datatype].itemsize
-        shape = check_shape(self._model.name, spec, [len(body) // fixed if size == -1 else size for size in spec.shape])
-        return Call("", {spec.name: from_raw(spec, shape, body)}, self._everything_raw)
+        if spec.datatype == "BYTES":
+            body = len(body).to_bytes(LENGTH_BYTES, "little") + body
+        elif free:
+            fixed = math.prod(size for size in sizes if size != -1) * NUMPY[spec.datatype].itemsize
+            sizes[sizes.index(-1)] = len(body) // fixed
+        return Call("", {spec.name: from_raw(spec, check_shape(self._name, spec, sizes), body)}, self._everything_raw)
 
     def _tensor(self, tensor: dict[str, Any]) -> tuple[TensorSpec, tuple[int, ...]]:
-        spec = input_spec(self._model.name, self._manifest, tensor.get("name"), tensor.get("datatype"))
-        return spec, check_shape(self._model.name, spec, tensor.get("shape"))
+        spec = input_spec(self._name, self._manifest, tensor.get("name"), tensor.get("datatype"))
+        return spec, check_shape(self._name, spec, tensor.get("shape"))
 
     def _outputs(self, content: dict[str, Any]) -> tuple[Output, ...]:
         binary = _flag(_parameters(content), "binary_data_output", default=False)
@@ -213,7 +221,7 @@ class Codec:
             parameters = _parameters(entry)
             outputs.append(
                 Output(
-                    output_spec(self._model.name, self._manifest, entry.get("name")),
+                    output_spec(self._name, self._manifest, entry.get("name")),
                     _flag(parameters, "binary_data", default=binary),
                     classes_of(parameters),
                     _slot(parameters),

@@ -32,7 +32,8 @@ log = logging.getLogger("joulebox.http")
 
 HEADER_BYTES_MAX = 32 * 1024
 HEADERS_MAX = 128
-AHEAD_MAX = 16  # requests that a client may send before it has read the answers
+AHEAD_MAX = 16  # requests that may wait for those before them to be answered
+TURN_MAX = 16  # requests of one client answered in a row, before others have their turn
 UNREAD_BYTES_MAX = 256 * 1024  # of answers that the client has not taken; beyond it nothing more is read from it
 DISCARD_MAX = 64 * 1024  # a refused request's body is read up to here, to keep the connection
 LINGER_S = 1.0  # a refused client may go on sending for so long: closing at once would take the refusal away from it
@@ -77,6 +78,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._address, self._local = "", True
         self._ahead: deque[_Asked] = deque()
+        self._turn = 0  # requests answered in this turn
         self._later: Later | None = None
         self._last = False  # whether the connection ends with what is being answered
         self._deaf = False  # whether what still comes is of no interest
@@ -98,6 +100,7 @@ class Connection(asyncio.Protocol):
             self._all.add(self)
         except Overloaded as error:
             self._refuse(error)
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)  # no sweep looks at this one
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._server.connections.discard(self)
@@ -116,12 +119,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._turn = 0
+        self._unparsed += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # answered as a plain request; what follows is no HTTP
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._refuse(_reason(error))
+            if not self._deaf:  # else what follows the last request
+                self._refuse(_reason(error))
+        else:
+            if self._unparsed > HEADER_BYTES_MAX and not self._deaf:
+                self._refuse(HeadersTooLarge(f"a line is longer than {HEADER_BYTES_MAX} bytes"))
 
     def pause_writing(self) -> None:
         self._stuck, self._since_s = True, time.monotonic()
@@ -131,6 +140,7 @@ class Connection(asyncio.Protocol):
         self._stuck, self._since_s = False, time.monotonic()
         if not self._transport.is_closing():
             self._transport.resume_reading()
+            self._go_on()
 
     # the server
 
@@ -141,8 +151,8 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Closes, once what was accepted is answered."""
         self._last = True
-        if self._later is None and not self._reading:
-            self._all.flush()
+        if self._later is None and not self._reading and not self._ahead:
+            self._all.flush()  # an answer may wait to be sent
             self._transport.close()
 
     def abort(self) -> None:
@@ -158,14 +168,14 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._bound_headers(len(url))
+        self._bound_headers(len(url), 0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
-        self._bound_headers(len(name) + len(value))
+        self._bound_headers(len(name) + len(value), 1)
 
     def on_headers_complete(self) -> None:
-        if self._deaf:
+        if self._deaf or self._parser.should_upgrade():
             return
         self._request = Request(
             self._parser.get_method().decode("latin-1"),
@@ -190,6 +200,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if self._deaf:
             return
+        self._unparsed = 0
         self._size += len(body)
         self._all.hold(len(body))
         if self._size > self._settings.body_bytes_max:
@@ -199,7 +210,7 @@ class Connection(asyncio.Protocol):
         self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        if self._deaf:
+        if self._deaf or self._parser.should_upgrade():
             return
         self._reading = False
         chunks, request = self._chunks, self._request
@@ -210,12 +221,38 @@ class Connection(asyncio.Protocol):
         if len(self._ahead) >= AHEAD_MAX:
             raise Overloaded(f"{AHEAD_MAX} requests were sent ahead of their answers, which is the limit")
         asked, self._request, self._size = _Asked(request, self._size, ending), None, 0
-        if self._later is None:
-            self._begin(asked)
-        else:
-            self._ahead.append(asked)
+        self._ahead.append(asked)
+        if len(self._ahead) == 1:
+            self._go_on()
+
+    def _decline(self, rest: bytes) -> None:
+        """Reads a request that offers another protocol, as Java's HttpClient and `curl --http2` do, as if it did not.
+
+        The parser takes its body, and all that follows, for that protocol: another one gets the head without the offer.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(BadRequest("CONNECT: this server is no proxy"))
+            return
+        offered = self._headers.pop(b"connection", b"").lower()
+        kept = {name: value for name, value in self._headers.items() if name not in {b"upgrade", b"http2-settings"}}
+        if b"close" in offered:
+            kept[b"connection"] = b"close"
+        lines = b"".join(b"%s: %s\r\n" % line for line in kept.items())
+        self._parser, url = httptools.HttpRequestParser(self), self._url
+        self.data_received(b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method, url, lines, rest))
 
     # answers
+
+    def _go_on(self) -> None:
+        """Answers what waits, until something takes longer, the client does not take its answers, or others have a turn."""
+        while self._ahead and self._later is None and not (self._stuck or self._transport.is_closing()):
+            if self._turn >= TURN_MAX:
+                self._turn = 0
+                asyncio.get_running_loop().call_soon(self._go_on)
+                return
+            self._turn += 1
+            self._begin(self._ahead.popleft())
 
     def _begin(self, asked: _Asked) -> None:
         begun = self._front.begin(asked.request)
@@ -234,15 +271,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._answer(asked, reply)
-        while self._ahead and self._later is None and not self._deaf:
-            self._begin(self._ahead.popleft())
+        self._turn = 0
+        self._go_on()
 
     def _answer(self, asked: _Asked, reply: Reply) -> None:
         self._all.release(asked.size)
         self._server.total_requests += 1
         self._front.finished(asked.request, reply)
-        last = (self._last or self._front.draining) and not self._ahead
-        ending = CLOSE if last else asked.ending
+        ending = CLOSE if (self._last or self._front.draining) and not self._ahead else asked.ending
         self._write(reply, ending, head=asked.request.method == "HEAD")
         self._since_s = time.monotonic()
         if ending is CLOSE:
@@ -255,7 +291,7 @@ class Connection(asyncio.Protocol):
         self._all.release(self._size)
         self._size = 0
         request, self._request, self._reading = self._request, None, False
-        reply = error_reply(error) if self._later is None else None
+        reply = None if self._later or self._ahead else error_reply(error)
         self._front.refused(error)
         if request is not None:
             self._front.finished(request, reply)
@@ -289,7 +325,8 @@ class Connection(asyncio.Protocol):
         """Ends the connection where it has waited for its client for too long; `now_s` is of `time.monotonic`."""
         waited_s, settings = now_s - self._since_s, self._settings
         if self._stuck or (self._deaf and self._later is None):
-            if waited_s > (settings.idle_timeout_s if self._stuck else LINGER_S):
+            unread = self._stuck or self._transport.get_write_buffer_size()
+            if waited_s > (settings.idle_timeout_s if unread else LINGER_S):
                 self._transport.abort()
         elif self._reading:
             what, limit_s = ("headers", settings.header_timeout_s)
@@ -304,12 +341,14 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._header_bytes = self._header_count = self._size = 0
+        self._unparsed = 0  # bytes that came since something whole was found in them
         self._chunks: list[bytes] = []
         self._request: Any = None
 
-    def _bound_headers(self, size: int) -> None:
+    def _bound_headers(self, size: int, count: int) -> None:
+        self._unparsed = 0
         self._header_bytes += size
-        self._header_count += 1
+        self._header_count += count
         if self._header_bytes > HEADER_BYTES_MAX or self._header_count > HEADERS_MAX:
             raise HeadersTooLarge(f"the headers have more than {HEADER_BYTES_MAX} bytes or {HEADERS_MAX} lines")
 

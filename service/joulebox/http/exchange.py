@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 JSON = b"application/json"
 LOOPBACK = ("127.", "::ffff:127.")
-TARGETS_MAX = 512
+TARGETS_MAX = 512  # request lines that are kept, and each no longer than
+TARGET_BYTES_MAX = 256
 
 Header = tuple[bytes, bytes]
 
@@ -49,6 +50,8 @@ class Request:
     """Why it was refused before its body came."""
     limited: bool = False
     """Whether it counts against its client's limit."""
+    unpacked_bytes: int = 0
+    """By how much its body grew when it was decompressed."""
     span: RequestSpan | None = None
 
     def header(self, name: bytes) -> bytes:
@@ -65,9 +68,12 @@ class Request:
 
 
 def need(request: Request, method: str) -> None:
-    """Raises NotAllowed for another method."""
-    if request.method != method:
-        raise NotAllowed(f"{request.method} {request.target.path[:80]}: expected {method}", method)
+    """Raises NotAllowed for another method; HEAD is as good as GET."""
+    if request.method != method and (request.method, method) != ("HEAD", "GET"):
+        raise NotAllowed(
+            f"{request.method} {request.target.path[:80]}: expected {method}",
+            "GET, HEAD" if method == "GET" else method,
+        )
 
 
 def json_object(content: bytes | memoryview) -> dict[str, Any]:
@@ -100,6 +106,8 @@ class Targets:
         target = self._known.get(raw)
         if target is None:
             target = parse_target(raw)
+            if len(raw) > TARGET_BYTES_MAX:
+                return target
             if len(self._known) >= TARGETS_MAX:
                 self._known.clear()
             self._known[raw] = target

@@ -151,7 +151,7 @@ class Front:
             return error_reply(request.refusal)
         try:
             if b"content-encoding" in request.headers:
-                decompress(request, self.settings.body_bytes_max)
+                self._decompress(request)
             return self._route(request)
         except ServeError as error:
             return error_reply(error)
@@ -199,6 +199,9 @@ class Front:
         status = CLIENT_GONE if reply is None else reply.status
         if reply is not None:
             reply.headers.append((b"x-request-id", request.id))
+        if request.unpacked_bytes:
+            self.connections.release(request.unpacked_bytes)
+            request.unpacked_bytes = 0
         if request.limited and self._access.limit is not None:
             request.limited = False
             self._access.limit.leave(request.client)
@@ -206,6 +209,12 @@ class Front:
             request.span.finish_http(status)
         if self.settings.access_log:
             log_access(request.method, request.target.path, status, request.started_s, request.client)
+
+    def _decompress(self, request: Request) -> None:
+        packed = len(request.body)
+        decompress(request, self.settings.body_bytes_max)
+        request.unpacked_bytes = max(0, len(request.body) - packed)
+        self.connections.hold(request.unpacked_bytes)
 
     def refused(self, error: ServeError) -> None:
         """A request, or a connection, was turned away before anything was computed."""

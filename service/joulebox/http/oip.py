@@ -100,6 +100,8 @@ class Oip:
         timed = Timed(model, "oip")
         try:
             call = codec.decode(request.body, _header_length(request))
+            if TIMEOUT in request.headers:
+                call.timeout_s = _sooner(call.timeout_s, timeout_of_header(request))
             timed.decoded()
             answer = self._dataplane.infer_now(model, call)
             if answer is None:
@@ -110,9 +112,6 @@ class Oip:
             raise
 
     async def _compute(self, request: Request, codec: Codec, call: Call, timed: Timed) -> Reply:
-        asked_s = timeout_of_header(request)
-        if asked_s is not None:
-            call.timeout_s = asked_s if call.timeout_s is None else min(asked_s, call.timeout_s)
         answer = await self._dataplane.infer(timed.model, call)
         return self._reply(request, codec, call, answer, timed)
 
@@ -188,6 +187,10 @@ class Oip:
 async def _done(work: Coroutine[Any, Any, None]) -> Reply:
     await work
     return json_reply({})
+
+
+def _sooner(one_s: float | None, other_s: float | None) -> float | None:
+    return min((each for each in (one_s, other_s) if each is not None), default=None)
 
 
 def _nothing(request: Request) -> NotFound:

@@ -1,0 +1,104 @@
+"""The same application under a plain ASGI server (BentoML's own worker, as `bentoml serve` starts it): slower, and as safe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from joulebox.package import write_package
+
+SERVICE = "joulebox.server.service:InferenceService"
+
+
+@pytest.fixture(scope="module")
+def worker(tiny: Any, worker_class: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    home = tmp_path_factory.mktemp("home")
+    package = write_package(home / "tiny", tiny.fields(), tiny.files(), {})
+    (home / "metrics").mkdir()
+    environment = {
+        **os.environ,
+        "BENTOML_HOME": str(home),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "PROMETHEUS_MULTIPROC_DIR": str(home / "metrics"),
+        "JOULEBOX_PACKAGES": str(package.folder),
+        "JOULEBOX_BODY_BYTES_MAX": "4000000",
+        "JOULEBOX_BATCH_MAX": "64",
+        "JOULEBOX_BATCH_DELAY_MS": "400",
+    }
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        descriptor = str(listener.fileno())
+        command = [
+            sys.executable,
+            "-m",
+            "_bentoml_impl.worker.service",
+            SERVICE,
+            "--fd",
+            descriptor,
+            "--worker-id",
+            "1",
+        ]
+        process = subprocess.Popen(command, env=environment, cwd=home, pass_fds=[listener.fileno()])
+        running = worker_class(listener.getsockname()[1], psutil.Process(process.pid))
+        try:
+            tiny.wait_until(lambda: ready(running))
+            yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def ready(worker: Any) -> bool:
+    try:
+        return worker.ask("GET", "/v2/health/ready")[0] == 200
+    except OSError:
+        return False
+
+
+def test_it_answers_and_says_how_long_it_took(worker: Any) -> None:
+    assert worker.answers()
+    status, headers, _ = worker.ask("GET", "/v2", X_Request_Id="camera-7")
+    assert (status, headers["x-request-id"]) == (200, "camera-7")
+    assert worker.ask("GET", "/docs.json")[0] == 200
+    assert worker.ask("HEAD", "/v2/health/live")[0] == 200
+    assert worker.ask("GET", "/nothing")[0] == 404
+    assert worker.ask("GET", "/v2/models/tiny/infer")[0] == 405
+
+
+def test_large_bodies_are_refused(worker: Any) -> None:
+    assert worker.ask("POST", "/v2/models/tiny/infer", b"x" * 4_000_001)[0] == 413
+    assert worker.answers()
+
+
+def test_what_a_client_that_has_gone_had_asked_for_is_dropped(worker: Any, tiny: Any) -> None:
+    items = 40_000
+    head = b'{"inputs":[{"name":"image","shape":[%d,1,4,4],"datatype":"FP32","parameters":{"binary_data_size":%d}}]}'
+    content = head % (items, 64 * items) + bytes(64 * items)
+    lines = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
+    before = worker.metric("joulebox_inferences_total")
+    with worker.connect() as client:
+        client.sendall(lines % (len(head % (items, 64 * items)), len(content)) + content)
+        tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
+    tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
+    time.sleep(0.5)
+    assert worker.metric("joulebox_inferences_total") == before
+    assert worker.metric("joulebox_request_duration_seconds_count", code="499") == 1
+
+
+def test_a_client_that_goes_in_its_body_is_no_error(worker: Any, tiny: Any) -> None:
+    files = worker.files
+    for _ in range(20):
+        with worker.connect() as client:
+            client.sendall(b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+    assert worker.answers()
+    tiny.wait_until(lambda: worker.files <= files, 5)
