@@ -53,7 +53,7 @@ class Codec:
     """Reads and writes for one model."""
 
     def __init__(self, model: Model, regions: Regions) -> None:
-        self._name = model.name  # not the model, which would stay in memory as long as its codec
+        self._model = model
         self._manifest = model.package.manifest
         self._regions = regions
         self._kept: dict[bytes, _Header] = {}
@@ -124,7 +124,7 @@ class Codec:
             else:
                 entry["data"] = to_json(output.spec.name, array)
             outputs.append(entry)
-        model = answer.model
+        model = self._model
         content: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
         if call.id:
             content["id"] = call.id
@@ -155,10 +155,10 @@ class Codec:
     def _check_batch(self, shapes: dict[str, tuple[int, ...]], count: int) -> None:
         if len(shapes) != count or len(shapes) != len(self._manifest.inputs):
             raise BadRequest(
-                f"expected {len(self._manifest.inputs)} inputs but got {count} inputs for model {self._name!r}"
+                f"expected {len(self._manifest.inputs)} inputs but got {count} inputs for model {self._model.name!r}"
             )
         if self._manifest.batched and len({shape[0] for shape in shapes.values()}) > 1:
-            raise BadRequest(f"inputs of model {self._name!r} have different batch sizes: {shapes}")
+            raise BadRequest(f"inputs of model {self._model.name!r} have different batch sizes: {shapes}")
 
     def _read(self, content: dict[str, Any], raw: memoryview) -> Call:
         """A call whose tensors lie in the JSON, in shared memory or, some of them, behind."""
@@ -181,7 +181,7 @@ class Codec:
                 inputs[spec.name] = from_json(spec, shape, tensor.get("data"))
         if begin != len(raw):
             raise _unexpected_size(len(raw), begin)
-        check_inputs(self._name, self._manifest, inputs)
+        check_inputs(self._model.name, self._manifest, inputs)
         outputs = self._outputs(content)
         for output in outputs:
             if output.slot is not None:
@@ -193,16 +193,16 @@ class Codec:
         specs = self._manifest.inputs
         if len(specs) != 1 or specs[0].shape.count(-1) > 1 or specs[0].datatype == "BYTES":
             raise BadRequest(
-                f"a raw request needs a model with one input of at most one free dimension, not BYTES; {self._name!r} has other inputs"
+                f"a raw request needs a model with one input of at most one free dimension, not BYTES; {self._model.name!r} has other inputs"
             )
         (spec,) = specs
         fixed = math.prod(size for size in spec.shape if size != -1) * NUMPY[spec.datatype].itemsize
-        shape = check_shape(self._name, spec, [len(body) // fixed if size == -1 else size for size in spec.shape])
+        shape = check_shape(self._model.name, spec, [len(body) // fixed if size == -1 else size for size in spec.shape])
         return Call("", {spec.name: from_raw(spec, shape, body)}, self._everything_raw)
 
     def _tensor(self, tensor: dict[str, Any]) -> tuple[TensorSpec, tuple[int, ...]]:
-        spec = input_spec(self._name, self._manifest, tensor.get("name"), tensor.get("datatype"))
-        return spec, check_shape(self._name, spec, tensor.get("shape"))
+        spec = input_spec(self._model.name, self._manifest, tensor.get("name"), tensor.get("datatype"))
+        return spec, check_shape(self._model.name, spec, tensor.get("shape"))
 
     def _outputs(self, content: dict[str, Any]) -> tuple[Output, ...]:
         binary = _flag(_parameters(content), "binary_data_output", default=False)
@@ -213,7 +213,7 @@ class Codec:
             parameters = _parameters(entry)
             outputs.append(
                 Output(
-                    output_spec(self._name, self._manifest, entry.get("name")),
+                    output_spec(self._model.name, self._manifest, entry.get("name")),
                     _flag(parameters, "binary_data", default=binary),
                     classes_of(parameters),
                     _slot(parameters),

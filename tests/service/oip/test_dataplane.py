@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from joulebox.energy import Sources
-from joulebox.http.codec import Codec
 from joulebox.metrics import Metrics
 from joulebox.oip.call import Call, Output, output_spec
 from joulebox.oip.dataplane import Dataplane
@@ -165,18 +163,5 @@ def test_requests_of_any_length_are_computed_and_long_ones_not_on_the_event_loop
             assert dataplane.infer_now(model, long) is None
             answer = await dataplane.infer(model, long)
             assert answer.tensors[0][2].shape == (1, 1)
-
-    play(scenario)
-
-
-def test_a_model_that_was_swapped_leaves_memory_though_it_was_asked(tmp_path: Path, package: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path, package) as dataplane:
-            codec = Codec(dataplane.repository.only(), dataplane.regions)
-            await dataplane.infer(dataplane.repository.only(), call(dataplane.repository.only(), IMAGES))
-            gone = weakref.ref(dataplane.repository.only())
-            await dataplane.unload("tiny")
-            assert gone() is None
-            assert codec
 
     play(scenario)
