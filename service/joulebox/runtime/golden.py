@@ -50,6 +50,17 @@ def verify(engine: Engine, variant: Variant, inputs: Tensors, expected: Tensors,
             _compare(f"{variant.name}: golden sample {index}, {name}", outputs[name], reference, variant)
 
 
+def verify_joined(engine: Engine, variant: Variant, inputs: Tensors, expected: Tensors, items: int) -> None:
+    """Runs up to so many samples as one batch: each has to come out as it does alone.
+
+    Raises:
+        GoldenMismatch, EngineError: see `verify`.
+    """
+    outputs = engine.run({name: array[:items] for name, array in inputs.items()})
+    for name, reference in expected.items():
+        _compare(f"{variant.name}: golden samples in one batch, {name}", outputs[name], reference[:items], variant)
+
+
 def _arrays(package: Package) -> dict[str, NDArray[Any]]:
     file = package.manifest.golden.file
     content = io.BytesIO(package.read(file))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -15,7 +15,7 @@ from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, Variant
 from joulebox.runtime.batcher import Batcher, Inference
 from joulebox.runtime.errors import BadRequest, Expired, LoadError, NotReady, Overloaded
-from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify
+from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify, verify_joined
 from joulebox.runtime.observed import Observed
 from joulebox.runtime.plan import Plan, measure
 from joulebox.runtime.records import Records
@@ -254,6 +254,12 @@ class Model:
             batch_max=settings.batch_max,
             delay_ms=settings.batch_delay_ms,
         )
+        if plan.batch_max > 1:
+            try:
+                verify_joined(engine, variant, inputs, expected, plan.batch_max)
+            except (GoldenMismatch, EngineError) as error:
+                log.warning("%s: requests are not joined to batches, which change their answers: %s", self.name, error)
+                plan = replace(plan, batch_max=1, delay_s=0.0)
         return Running(variant, engine, plan)
 
     def _enter(self, state: State) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from joulebox.engine import EngineError
+from joulebox.engine.onnxruntime import OnnxRuntimeEngine
 from joulebox.metrics import Metrics
 from joulebox.package import Package, write_package
-from joulebox.runtime.errors import LoadError, NotReady
+from joulebox.runtime.errors import Expired, LoadError, NotReady, Overloaded
 from joulebox.runtime.model import Model, State
 from joulebox.runtime.records import EXECUTIONS, ITEMS, Records
 from joulebox.runtime.settings import Settings
@@ -100,6 +102,80 @@ def test_without_a_working_variant_the_model_fails_and_says_why(tmp_path: Path, 
     with pytest.raises(NotReady, match="failed: no variant of tiny works"):
         asyncio.run(model.infer(ONE))
     assert registry.get_sample_value("joulebox_load_failures_total", {"model": "tiny", "reason": "no_variant"}) == 1
+
+
+def test_requests_are_joined_only_if_each_comes_out_as_it_does_alone(
+    package: Package, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, _ = model_of(package, batch_max=4)
+    model.load()
+    assert model.running.plan.batch_max == 4
+    run = OnnxRuntimeEngine.run
+
+    def mixing(self: OnnxRuntimeEngine, inputs: Any) -> Any:
+        return {name: array + (0.1 if len(array) > 1 else 0.0) for name, array in run(self, inputs).items()}
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", mixing)
+    model, _ = model_of(package, batch_max=4)
+    model.load()
+    assert (model.running.plan.batch_max, model.running.plan.delay_s) == (1, 0.0)
+    assert "golden samples in one batch, logits: off by 0.1" in caplog.text
+
+
+def test_a_batch_too_large_for_the_engine_does_not_keep_a_model_from_serving(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = OnnxRuntimeEngine.run
+
+    def short_of_memory(self: OnnxRuntimeEngine, inputs: Any) -> Any:
+        if len(inputs["image"]) > 1:
+            raise EngineError("Failed to allocate memory")
+        return run(self, inputs)
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", short_of_memory)
+    for settings in ({}, {"batch_max": 8}):
+        model, _ = model_of(package, **settings)
+        model.load()
+        assert model.state is State.READY
+        assert model.running.plan.batch_max == 1
+
+
+def test_what_serves_a_model_is_said_while_it_does(package: Package) -> None:
+    model, registry = model_of(package)
+    model.load()
+    labels = {
+        "model": "tiny",
+        "version": model.version,
+        "variant": "cpu-fp32",
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "device": "cpu",
+    }
+    assert registry.get_sample_value("joulebox_engine_info", labels) == 1
+    asyncio.run(model.drain())
+    assert registry.get_sample_value("joulebox_engine_info", labels) == 0
+    with pytest.raises(NotReady, match="unloaded"):
+        asyncio.run(model.infer(ONE))
+
+
+def test_refusals_are_counted_by_their_reason(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joulebox.runtime.batcher.INLINE_S", 0.0)
+
+    async def scenario() -> None:
+        model, registry = model_of(package, queue_size=1)
+        model.load()
+        asked = [asyncio.create_task(model.infer(ONE)) for _ in range(5)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        full = [error for error in found if isinstance(error, Overloaded)]
+        assert len(full) == 3, "one is computed, one waits"
+        assert all(str(error).startswith("model 'tiny': 1 requests wait already") for error in full)
+        with pytest.raises(Expired):
+            await model.infer(ONE, deadline_s=0.0)
+        for reason, count in (("queue_full", 3), ("deadline", 1)):
+            labels = {"model": "tiny", "reason": reason}
+            assert registry.get_sample_value("joulebox_requests_rejected_total", labels) == count
+
+    asyncio.run(scenario())
 
 
 def test_draining_waits_for_the_answers_under_way(package: Package) -> None:
