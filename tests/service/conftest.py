@@ -139,6 +139,12 @@ def external_package(out: Path, **changes: Any) -> Package:
     )
 
 
+def slow_package(out: Path) -> Package:
+    """`slow.onnx`: as tiny, but by the name of slow, and no request of it is computed on the spot."""
+    content = {"variants/cpu-fp32.onnx": (HERE / "slow.onnx").read_bytes(), "golden.npz": golden()}
+    return write_package(out, fields(name="slow"), content, {})
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Package:
     return write_package(tmp_path / "tiny", fields(), files(), {"report.json": b"{}"})

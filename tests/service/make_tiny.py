@@ -1,4 +1,5 @@
-"""Makes tiny.onnx and broken twins of it: `image` float32 [N, 1, 4, 4] to `logits` [N, 3], a sum over thirds of the pixels.
+"""Makes tiny.onnx and twins of it, broken or slow: `image` float32 [N, 1, 4, 4] to `logits` [N, 3], a sum over thirds of the
+pixels.
 
 Run where `onnx` is installed; the device's tests run where it is not, and read what is committed.
 """
@@ -26,6 +27,32 @@ def model(scale: float) -> bytes:
     return made.SerializeToString()
 
 
+def slow(turns: int) -> bytes:
+    """The same after so many turns of nothing, which take milliseconds on any host: none of it is computed on the spot."""
+    made = onnx.load_from_string(model(1.0))
+    value = helper.make_tensor_value_info("value", TensorProto.FLOAT, None)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Abs", ["before"], ["value"])],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, []), value],
+    )
+    made.graph.node[0].input[0] = "turned"
+    made.graph.node.insert(0, helper.make_node("Loop", ["turns", "", "start"], ["spun"], body=body))
+    made.graph.node.insert(1, helper.make_node("Sub", ["spun", "start"], ["zero"]))
+    made.graph.node.insert(2, helper.make_node("Add", ["image", "zero"], ["turned"]))
+    made.graph.initializer.extend(
+        [numpy_helper.from_array(np.array(turns), "turns"), numpy_helper.from_array(np.ones(1, np.float32), "start")]
+    )
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
 if __name__ == "__main__":
+    Path(__file__).with_name("slow.onnx").write_bytes(slow(5000))
     Path(__file__).with_name("tiny.onnx").write_bytes(model(1.0))
     Path(__file__).with_name("wrong.onnx").write_bytes(model(1.5))

@@ -278,7 +278,8 @@ class Connection(asyncio.Protocol):
         self._all.release(asked.size)
         self._server.total_requests += 1
         self._front.finished(asked.request, reply)
-        ending = CLOSE if (self._last or self._front.draining) and not self._ahead else asked.ending
+        last = (self._last or self._front.draining) and not self._ahead
+        ending = CLOSE if last else asked.ending
         self._write(reply, ending, head=asked.request.method == "HEAD")
         self._since_s = time.monotonic()
         if ending is CLOSE:

@@ -22,14 +22,14 @@ SERVICE = "joulebox.server.service:InferenceService"
 @pytest.fixture(scope="module")
 def worker(tiny: Any, worker_class: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     home = tmp_path_factory.mktemp("home")
-    package = write_package(home / "tiny", tiny.fields(), tiny.files(), {})
+    packages = [write_package(home / "tiny", tiny.fields(), tiny.files(), {}), tiny.slow_package(home / "slow")]
     (home / "metrics").mkdir()
     environment = {
         **os.environ,
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
         "PROMETHEUS_MULTIPROC_DIR": str(home / "metrics"),
-        "JOULEBOX_PACKAGES": str(package.folder),
+        "JOULEBOX_PACKAGES": os.pathsep.join(str(package.folder) for package in packages),
         "JOULEBOX_BODY_BYTES_MAX": "4000000",
         "JOULEBOX_BATCH_MAX": "64",
         "JOULEBOX_BATCH_DELAY_MS": "400",
@@ -81,17 +81,16 @@ def test_large_bodies_are_refused(worker: Any) -> None:
 
 
 def test_what_a_client_that_has_gone_had_asked_for_is_dropped(worker: Any, tiny: Any) -> None:
-    items = 40_000
-    head = b'{"inputs":[{"name":"image","shape":[%d,1,4,4],"datatype":"FP32","parameters":{"binary_data_size":%d}}]}'
-    content = head % (items, 64 * items) + bytes(64 * items)
-    lines = b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n"
-    before = worker.metric("joulebox_inferences_total")
+    image = b'{"inputs":[{"name":"image","shape":[1,1,4,4],"datatype":"FP32","data":[0' + b",0" * 15 + b"]}]}"
+    before = worker.metric("joulebox_inferences_total", model="slow")
     with worker.connect() as client:
-        client.sendall(lines % (len(head % (items, 64 * items)), len(content)) + content)
+        client.sendall(
+            b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(image) + image
+        )
         tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
     tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
     time.sleep(0.5)
-    assert worker.metric("joulebox_inferences_total") == before
+    assert worker.metric("joulebox_inferences_total", model="slow") == before
     assert worker.metric("joulebox_request_duration_seconds_count", code="499") == 1
 
 

@@ -20,7 +20,7 @@ from joulebox.package import write_package
 
 KIB, MIB = 2**10, 2**20
 IMAGE = np.arange(16, dtype=np.float32)
-SLOW_ITEMS = 40_000  # more than a millisecond of work, so that they are not computed on the spot
+MANY = 40_000  # items, of 64 bytes each
 DELAY_S = 0.4  # which a batch waits to become fuller; whatever is not computed on the spot takes this long
 HEADER_S, BODY_S, IDLE_S = 1.0, 1.5, 2.0
 SWEEP_S = 0.5
@@ -31,7 +31,9 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="module")
 def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    package = write_package(tmp_path_factory.mktemp("packages") / "tiny", tiny.fields(), tiny.files(), {})
+    folder = tmp_path_factory.mktemp("packages")
+    package = write_package(folder / "tiny", tiny.fields(), tiny.files(), {})
+    slow = tiny.slow_package(folder / "slow")
     limits = {
         "header_timeout_s": HEADER_S,
         "body_timeout_s": BODY_S,
@@ -40,7 +42,7 @@ def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         "batch_max": 64,
         "batch_delay_ms": 1e3 * DELAY_S,
     }
-    with work(tiny, package.folder, **limits) as running:
+    with work(tiny, package.folder, slow.folder, **limits) as running:
         assert running.answers()
         assert running.ask("GET", "/docs.json")[0] == 200  # BentoML opens what it needs at its first page
         before = running.resident_bytes
@@ -57,7 +59,7 @@ def _goes_on(worker: Any, tiny: Any) -> Iterator[None]:
     tiny.wait_until(lambda: worker.files <= before, 5)
 
 
-def infer(items: int = 1, *, headers: bytes = b"", version: bytes = b"1.1", name: str = "") -> bytes:
+def infer(items: int = 1, *, headers: bytes = b"", model: bytes = b"tiny", name: str = "") -> bytes:
     """A request with a raw tensor, and raw tensors asked for."""
     images = np.tile(IMAGE, items)
     content: dict[str, Any] = {
@@ -78,7 +80,7 @@ def infer(items: int = 1, *, headers: bytes = b"", version: bytes = b"1.1", name
         len(head),
         len(head) + images.nbytes,
     )
-    return b"POST /v2/models/tiny/infer HTTP/%s\r\n%s%s\r\n" % (version, lines, headers) + head + images.tobytes()
+    return b"POST /v2/models/%s/infer HTTP/1.1\r\n%s%s\r\n" % (model, lines, headers) + head + images.tobytes()
 
 
 def get(
@@ -143,7 +145,7 @@ def test_pipelined_requests_are_answered_in_order(worker: Any) -> None:
 
 def test_a_slow_request_holds_back_what_was_sent_after_it(worker: Any) -> None:
     started_s = time.monotonic()
-    got = answers(worker, infer(SLOW_ITEMS, name="slow") + infer(name="a") + get() + infer(name="b"), 4)
+    got = answers(worker, infer(model=b"slow", name="slow") + infer(name="a") + get() + infer(name="b"), 4)
     assert time.monotonic() - started_s > DELAY_S
     assert [name_of(answer) for answer in got[:2]] == ["slow", "a"]
     assert got[2][0] == 200
@@ -159,7 +161,7 @@ def test_a_few_dozen_requests_may_be_sent_at_once_and_no_flood_of_them(worker: A
 
 
 def test_too_many_requests_behind_a_slow_one_end_the_connection_after_those_that_were_taken(worker: Any) -> None:
-    got = answers(worker, infer(SLOW_ITEMS, name="slow") + get() * 40, 18)
+    got = answers(worker, infer(model=b"slow", name="slow") + get() * 40, 18)
     assert name_of(got[0]) == "slow"
     assert [status for status, _, _ in got] == [200] * 17 + [0]
     assert got[16][1]["connection"] == "close"
@@ -369,7 +371,7 @@ def test_what_is_not_http_or_no_path_gets_one_4xx(worker: Any, content: bytes) -
 
 def test_good_requests_before_garbage_are_answered(worker: Any) -> None:
     assert statuses(worker, get() + infer() + b"garbage\r\n\r\n", 4) == [200, 200, 400, 0]
-    assert statuses(worker, infer(SLOW_ITEMS) + b"garbage\r\n\r\n", 2) == [200, 0]
+    assert statuses(worker, infer(model=b"slow") + b"garbage\r\n\r\n", 2) == [200, 0]
 
 
 def test_a_request_may_be_cut_anywhere(worker: Any) -> None:
@@ -406,20 +408,20 @@ def test_a_half_closed_client_gets_what_it_asked_for_on_the_spot(worker: Any) ->
 def test_a_client_that_goes_in_its_body_leaves_nothing(worker: Any) -> None:
     for cut in (20, 60, 200, 2 * MIB):
         with worker.connect() as client:
-            client.sendall(infer(SLOW_ITEMS)[:cut])
+            client.sendall(infer(MANY)[:cut])
 
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_work_for_a_client_that_has_gone_is_dropped(worker: Any, tiny: Any, reset: bool) -> None:
-    before = worker.metric("joulebox_inferences_total")
+    before = worker.metric("joulebox_inferences_total", model="slow")
     with worker.connect() as client:
-        client.sendall(infer(SLOW_ITEMS) + infer(SLOW_ITEMS))
+        client.sendall(infer(model=b"slow") * 2)
         tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, DELAY_S)
     time.sleep(1.2 * DELAY_S)
-    assert worker.metric("joulebox_inferences_total") == before
+    assert worker.metric("joulebox_inferences_total", model="slow") == before
     assert worker.metric("joulebox_request_duration_seconds_count", code="499") >= 1
 
 
