@@ -168,11 +168,11 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._bound_headers(len(url), 0)
+        self._bound_headers(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.lower()] = value
-        self._bound_headers(len(name) + len(value), 1)
+        self._bound_headers(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
         if self._deaf or self._parser.should_upgrade():
@@ -341,17 +341,18 @@ class Connection(asyncio.Protocol):
     def _begin_message(self) -> None:
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
-        self._header_bytes = self._header_count = self._size = 0
+        self._header_bytes = self._size = 0
         self._unparsed = 0  # bytes that came since something whole was found in them
         self._chunks: list[bytes] = []
         self._request: Any = None
 
-    def _bound_headers(self, size: int, count: int) -> None:
+    def _bound_headers(self, size: int) -> None:
         self._unparsed = 0
         self._header_bytes += size
-        self._header_count += count
-        if self._header_bytes > HEADER_BYTES_MAX or self._header_count > HEADERS_MAX:
-            raise HeadersTooLarge(f"the headers have more than {HEADER_BYTES_MAX} bytes or {HEADERS_MAX} lines")
+        if self._header_bytes > HEADER_BYTES_MAX or len(self._headers) > HEADERS_MAX:
+            raise HeadersTooLarge(
+                f"the headers have more than {HEADER_BYTES_MAX} bytes, or are more than {HEADERS_MAX}"
+            )
 
 
 def _reason(error: Any) -> ServeError:

@@ -165,6 +165,7 @@ def _numbers(spec: TensorSpec, data: list[Any], shape: tuple[int, ...]) -> NDArr
     if kind == "f":
         if not np.isfinite(array).all():
             raise _wrong(spec, None)
+        _check_numbers(spec, data, array.ndim)
     else:  # these NumPy takes from other types too, and cuts
         _check_types(spec, data, array.ndim, TAKES[kind])
     return array
@@ -177,10 +178,22 @@ def _first(data: list[Any]) -> Any:
     return first
 
 
-def _check_types(spec: TensorSpec, data: list[Any], rank: int, takes: set[type]) -> None:
-    values = data
+def _check_numbers(spec: TensorSpec, data: list[Any], rank: int) -> None:
+    """NumPy reads floats from strings too; adding up, which does not, finds them in a tenth of the time that types take."""
+    try:
+        sum(_flat(data, rank))
+    except TypeError as error:
+        raise _wrong(spec, next(value for value in _flat(data, rank) if isinstance(value, str))) from error
+
+
+def _flat(data: list[Any], rank: int) -> list[Any]:
     for _ in range(rank - 1):
-        values = list(chain.from_iterable(values))
+        data = list(chain.from_iterable(data))
+    return data
+
+
+def _check_types(spec: TensorSpec, data: list[Any], rank: int, takes: set[type]) -> None:
+    values = _flat(data, rank)
     if not set(map(type, values)) <= takes:
         raise _wrong(spec, next(value for value in values if type(value) not in takes))
 

@@ -189,6 +189,14 @@ def test_what_is_made_of_a_body_is_not_much_more_than_the_body(values: list[Any]
     assert peak < 40 * len(body) + 2**20
 
 
+@pytest.mark.parametrize(
+    "values", [[1, 2, 3, "4"], ["1", 2, 3, 4], [[[1.0, "2"], [3.0, 4.0]]], [1, 2, 3, None], [1, 2, 3, {}]]
+)
+def test_numbers_are_not_read_from_what_is_none(values: list[Any]) -> None:
+    tensor = {"name": "image", "shape": [1, 2, 2], "datatype": "FP32", "data": values}
+    assert refused_or_read(CODECS[0], json.dumps({"inputs": [tensor]}).encode(), None) is None
+
+
 @pytest.mark.parametrize("shape", [[2**31, 2, 2], [2**62, 2, 2], [10**30, 2, 2], [1, 2**33, 2]])
 def test_a_shape_that_lies_makes_no_room(shape: list[int]) -> None:
     tracemalloc.start()
