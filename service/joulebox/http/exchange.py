@@ -29,6 +29,8 @@ class Target:
     path: str
     parts: tuple[str, ...]
     query: bytes
+    infer: tuple[str, str | None] | None
+    """Model and version, where it is the path of the protocol's inference."""
 
 
 @dataclass(slots=True)
@@ -126,7 +128,18 @@ def parse_target(raw: bytes) -> Target:
     text = unquote(path.decode("latin-1"))
     if not text.startswith("/"):
         raise BadRequest(f"the target {text[:80]!r} is no path")
-    return Target(text, tuple(part for part in text.split("/") if part), query)
+    parts = tuple(part for part in text.split("/") if part)
+    return Target(text, parts, query, _inference(parts))
+
+
+def _inference(parts: tuple[str, ...]) -> tuple[str, str | None] | None:
+    match parts:
+        case ("v2", "models", name, "infer"):
+            return name, None
+        case ("v2", "models", name, "versions", version, "infer"):
+            return name, version
+        case _:
+            return None
 
 
 def is_local(address: str | None) -> bool:

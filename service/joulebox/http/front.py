@@ -152,7 +152,8 @@ class Front:
         try:
             if b"content-encoding" in request.headers:
                 self._decompress(request)
-            return self._route(request)
+            inference = request.target.infer
+            return self._route(request) if inference is None else self._oip.infer(request, *inference)
         except ServeError as error:
             return error_reply(error)
         except Exception:

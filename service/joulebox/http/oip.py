@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, cast
-from weakref import WeakKeyDictionary
 
 from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
@@ -20,11 +19,11 @@ from joulebox.http.timed import Timed
 from joulebox.oip.call import Answer, Call
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.errors import BadRequest, Forbidden, NotFound
-from joulebox.runtime.model import Model
 from joulebox.runtime.settings import Settings
 
 HEADER_LENGTH = b"inference-header-content-length"
 TIMEOUT = b"x-request-timeout-ms"
+CODEC = "codec of REST"
 OCTETS = b"application/octet-stream"
 
 Later = asyncio.Task[Reply]
@@ -38,7 +37,6 @@ class Oip:
         self._dataplane = dataplane
         self._keyed = keyed
         self._settings = settings
-        self._codecs: WeakKeyDictionary[Model, Codec] = WeakKeyDictionary()
 
     def begin(self, request: Request) -> Reply | Later:
         """Answers a request, or begins to. On the event loop.
@@ -47,10 +45,6 @@ class Oip:
             ServeError: it is refused.
         """
         match request.target.parts[1:]:
-            case ("models", name, "infer"):
-                return self._infer(request, name)
-            case ("models", name, "versions", version, "infer"):
-                return self._infer(request, name, version)
             case ("repository", *rest):
                 return self._repository(request, rest)
             case ("systemsharedmemory", *rest):
@@ -91,12 +85,17 @@ class Oip:
             case _:
                 raise _nothing(request)
 
-    def _infer(self, request: Request, name: str, version: str | None = None) -> Reply | Later:
+    def infer(self, request: Request, name: str, version: str | None) -> Reply | Later:
+        """Answers a request for inference, or begins to. On the event loop.
+
+        Raises:
+            ServeError: it is refused.
+        """
         need(request, "POST")
         model = self._dataplane.repository.get(name, version)
-        codec = self._codecs.get(model)
+        codec = model.kept.get(CODEC)
         if codec is None:
-            codec = self._codecs[model] = Codec(model, self._dataplane.regions)
+            codec = model.kept[CODEC] = Codec(model, self._dataplane.regions)
         timed = Timed(model, "oip")
         try:
             call = codec.decode(request.body, _header_length(request))

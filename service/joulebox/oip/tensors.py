@@ -72,7 +72,8 @@ def from_raw(spec: TensorSpec, shape: tuple[int, ...], raw: bytes | memoryview) 
     expected = math.prod(shape) * dtype.itemsize
     if len(raw) != expected:
         raise BadRequest(f"unexpected total byte size {len(raw)} for input {spec.name!r}, expecting {expected}")
-    array: NDArray[Any] = np.reshape(np.frombuffer(raw, dtype), shape)
+    flat: Any = np.frombuffer(raw, dtype)
+    array: NDArray[Any] = flat.reshape(shape)  # the method: the function of that name costs a microsecond more
     if spec.datatype == "BOOL" and np.frombuffer(raw, np.uint8).max() > 1:
         raise BadRequest(f"input {spec.name!r} has a BOOL that is neither 0 nor 1")
     return array if array.flags.aligned else np.array(array)

@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -59,6 +60,8 @@ class Model:
         self.package = package
         self.name, self.version = package.manifest.name, package.manifest.version
         self.key = f"{self.name}/{self.version}"
+        self.kept: dict[str, Any] = {}
+        """What protocols have prepared for this version, and keep as long as it is there."""
         self.failure: str | None = None
         self.fallbacks: tuple[Fallback, ...] = ()
         self._batched = package.manifest.batched
