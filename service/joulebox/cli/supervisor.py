@@ -25,7 +25,7 @@ WORKER = [sys.executable, "-m", "joulebox.server.worker"]
 QUICK_DEATHS_MAX = 5  # times in a row that one worker dies within QUICK_S of its start before the server gives up
 QUICK_S = 10.0
 KILL_AFTER_S = 2.0  # beyond the drain timeout, for a worker that cannot end
-POLL_S, IDLE_S = 0.05, 10.0  # between looks at the workers while some don't listen yet, and else
+POLL_S, IDLE_S = 0.05, 1.0  # between looks at the workers while some do not listen yet, and else
 STOP = {signal.SIGTERM, signal.SIGINT}
 SIGNALS = STOP | {signal.SIGHUP, signal.SIGCHLD}
 PR_SET_PDEATHSIG = 1
@@ -177,7 +177,7 @@ class _Supervisor:
             worker.listener.close()
         deadline_s = time.monotonic() + self._drain_timeout_s + KILL_AFTER_S
         while any(worker.process is not None for worker in self._workers):
-            received = signal.sigtimedwait(SIGNALS, max(0.1, deadline_s - time.monotonic()))
+            received = signal.sigtimedwait(SIGNALS, POLL_S)  # not for long: as PID 1 an end came without SIGCHLD
             for _, status in self._reap():
                 self._clean &= status in {0, -signal.SIGTERM}  # the latter, where it had not come to serving yet
             if time.monotonic() > deadline_s or (received is not None and received.si_signo in STOP):
