@@ -69,7 +69,8 @@ test-py310: ## the device's tests under Python 3.10, where there is one that run
 	if [ -z "$$python" ]; then echo 'no python3.10 that runs here: skipped'; exit 0; fi; \
 	work="$$(mktemp -d)"; trap 'rm -rf "$$work"' EXIT; \
 	"$$python" -m venv "$$work/venv"; cp -r service "$$work/service"; \
-	"$$work/venv/bin/pip" install --quiet -c constraints-py310.txt "$$work/service[cpu]" pytest hypothesis httpx; \
+	"$$work/venv/bin/pip" install --quiet -c constraints-py310.txt "$$work/service[cpu]" \
+	  pytest hypothesis httpx psutil grpcio-health-checking schemathesis 'tritonclient[http,grpc]'; \
 	"$$work/venv/bin/pytest" -m 'not slow' tests/service tests/package
 
 lint: install ## ruff, pyright, import rules
