@@ -34,13 +34,12 @@ def compared(title: str, measured: Compared, reference: str, *more: str, at_once
     own = next((row.server for row in measured.rows if row.server.startswith(JOULEBOX)), JOULEBOX)
     rows: list[tuple[str, ...]] = []
     for row in measured.rows:
-        limit, ours = measured.load(reference, row.connections), measured.load(own, row.connections)
         load = row.load
         figures = (
             f"{load.requests_per_s:,.0f}",
             f"{min(row.rounds_per_s):,.0f}–{max(row.rounds_per_s):,.0f}",
-            _ratio(load.requests_per_s, limit and limit.requests_per_s),
-            _ratio(ours and ours.requests_per_s, load.requests_per_s),
+            _shown(measured.ratio(row.server, reference, row.connections)),
+            _shown(measured.ratio(own, row.server, row.connections)),
             f"{load.p50_ms:.2f}",
             f"{load.p99_ms:.2f}",
             f"{load.cpu_us_per_request:,.0f}",
@@ -149,6 +148,10 @@ def page(tables: Sequence[Table], command: str, about: str, how: str) -> str:
         lines = [table.columns, ("---",) * len(table.columns), *table.rows]
         parts.append(f"## {table.title}\n\n{notes}" + "".join(f"| {' | '.join(line)} |\n" for line in lines))
     return "\n".join(parts)
+
+
+def _shown(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}"
 
 
 def _ratio(one: float | None, other: float | None) -> str:

@@ -41,7 +41,23 @@ class Compared:
 
     def load(self, server: str, connections: int) -> Load | None:
         """Of that server at that many connections, where it was measured."""
-        return next((row.load for row in self.rows if (row.server, row.connections) == (server, connections)), None)
+        row = self._row(server, connections)
+        return row and row.load
+
+    def ratio(self, of: str, to: str, connections: int) -> float | None:
+        """Of requests/s: the median over the rounds of what each round saw, since machines are faster at one time than at another."""
+        one, other = self._row(of, connections), self._row(to, connections)
+        if (
+            one is None
+            or other is None
+            or len(one.rounds_per_s) != len(other.rounds_per_s)
+            or not all(other.rounds_per_s)
+        ):
+            return None
+        return middle(mine / theirs for mine, theirs in zip(one.rounds_per_s, other.rounds_per_s, strict=True))
+
+    def _row(self, server: str, connections: int) -> Row | None:
+        return next((row for row in self.rows if (row.server, row.connections) == (server, connections)), None)
 
 
 @dataclass(frozen=True)

@@ -50,17 +50,11 @@ def at_most(text: str, actual: float | None, most: float, unit: str) -> Target:
     )
 
 
-def ratio(compared: Compared, connections: int, of: str, to: str) -> float | None:
-    """Of requests/s."""
-    one, other = compared.load(of, connections), compared.load(to, connections)
-    return one.requests_per_s / other.requests_per_s if one and other and other.requests_per_s else None
-
-
 def of_models(which: str, compared: Compared, connections: tuple[int, ...]) -> Iterator[Target]:
     """Beside raw uvicorn."""
     for count in connections:
         text = f"{which}, {count} connections: requests/s ÷ raw uvicorn's"
-        yield at_least(text, ratio(compared, count, JOULEBOX, RAW), RAW_RATIO_MIN[which])
+        yield at_least(text, compared.ratio(JOULEBOX, RAW, count), RAW_RATIO_MIN[which])
 
 
 def of_tail(compared: Compared) -> Target:
@@ -74,19 +68,19 @@ def of_peers(compared: Compared, names: tuple[str, ...], connections: tuple[int,
         for count in connections:
             least = PYTRITON_AT_32_MIN if (name, count) == ("pytriton", 32) else PEER_RATIO_MIN
             text = f"small, {count} connections: requests/s ÷ {name}'s"
-            yield at_least(text, ratio(compared, count, JOULEBOX, name), least)
+            yield at_least(text, compared.ratio(JOULEBOX, name, count), least)
 
 
 def of_json(compared: Compared, connections: tuple[int, ...]) -> Iterator[Target]:
     for count in connections:
         text = f"small as JSON, {count} connections: requests/s ÷ binary's"
-        yield at_least(text, ratio(compared, count, JOULEBOX_JSON, JOULEBOX), JSON_RATIO_MIN)
+        yield at_least(text, compared.ratio(JOULEBOX_JSON, JOULEBOX, count), JSON_RATIO_MIN)
 
 
 def of_grpc(compared: Compared, calls: tuple[int, ...]) -> Iterator[Target]:
     for count in calls:
         text = f"gRPC unary, {count} calls at once: requests/s ÷ a bare echo's"
-        yield at_least(text, ratio(compared, count, JOULEBOX_GRPC, ECHO), GRPC_RATIO_MIN)
+        yield at_least(text, compared.ratio(JOULEBOX_GRPC, ECHO, count), GRPC_RATIO_MIN)
 
 
 def of_overload(which: str, measured: Overloaded | str) -> Iterator[Target]:

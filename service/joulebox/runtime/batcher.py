@@ -26,6 +26,7 @@ from joulebox.runtime.plan import Plan
 
 INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
 INLINE_ITEMS_MAX = 1024
+MARGIN = 1.1  # by how much the work ahead may exceed its estimate, or half of those let in last would expire
 PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
 Outputs = dict[str, NDArray[Any]]
@@ -149,7 +150,7 @@ class Batcher:
         retry_after_s = max(1, min(60, math.ceil(wait_s)))
         if self.waiting >= self._queue_size:
             raise Overloaded(f"{self.waiting} requests wait already, which is the limit", retry_after_s)
-        if self.waiting and wait_s + self._pace * self._plan.seconds(items) > left_s:
+        if self.waiting and MARGIN * (wait_s + self._pace * self._plan.seconds(items)) > left_s:
             raise Overloaded(
                 f"{self.waiting} requests wait already, about {wait_s:.3g} s of work; the deadline is in {left_s:.3g} s",
                 retry_after_s,
