@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from joulebox.access import Access
+from joulebox.access.control import Control
 from joulebox.access.logs import ORIGIN, log_access
 from joulebox.access.tracing import parse_traceparent
 from joulebox.grpc.errors import STATUSES
-from joulebox.runtime.errors import Forbidden
 from joulebox.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Callers:
         self._access_log = settings.access_log
         self._named = settings.access_log or access.limit is not None
         self._expose_energy = settings.expose_energy
-        self._control = settings.repository_control
+        self.control = Control(settings.repository_control, keyed=access.keys is not None)
 
     def meet(self, path: str, context: Any) -> Caller:
         """A call that begins; each one is to be `finished`."""
@@ -105,39 +105,6 @@ class Callers:
     def may_know_energy(self, caller: Caller) -> bool:
         """Whether the caller is told its answer's joules, which tell something of the input."""
         return self._expose_energy or caller.local
-
-    def check_open(self) -> None:
-        """Whether the model repository is open at all.
-
-        Raises:
-            Forbidden: it is not.
-        """
-        if self._control == "off":
-            raise Forbidden("the model repository is closed (JOULEBOX_REPOSITORY_CONTROL=off)")
-
-    def check_control(self, caller: Caller) -> None:
-        """Whether the caller may load and unload.
-
-        Raises:
-            Forbidden: it may not.
-        """
-        self.check_open()
-        if self._control == "keyed" and self._access.keys is None:
-            raise Forbidden("models are loaded and unloaded with an API key only, and this server has none")
-        if self._control == "local" and not caller.local:
-            raise Forbidden(
-                "models are loaded and unloaded from this machine only"
-                " (JOULEBOX_REPOSITORY_CONTROL=keyed lets API keys do it)"
-            )
-
-    def check_local(self, caller: Caller, what: str) -> None:
-        """Whether the caller is on this machine.
-
-        Raises:
-            Forbidden: it is not.
-        """
-        if not caller.local:
-            raise Forbidden(f"{what} is for clients on the server's own machine")
 
 
 def is_local(peer: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from joulebox.grpc.contents import from_contents
-from joulebox.grpc.slots import slot_of
 from joulebox.oip.call import Call, Output, check_inputs, classes_of, input_spec, output_spec, timeout_of
+from joulebox.oip.slots import slot_of, steady
 from joulebox.oip.tensors import check_shape, from_raw
 from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest
@@ -22,7 +22,6 @@ from joulebox.runtime.regions import Regions
 EMPTY_FINAL = "triton_enable_empty_final_response"
 RESERVED = "triton_"
 ID_MAX = 1024
-FLOATS = {"FP16", "FP32", "FP64"}  # any bits are good; of what the client could still change, others are copied first
 
 
 def read_call(model: Model, request: Any, regions: Regions) -> Call:
@@ -100,7 +99,7 @@ class _Inputs:
                     f" '{spec.name}' for model '{model}'"
                 )
             content = self._regions.read(slot.region, slot.offset, slot.byte_size)
-            return from_raw(spec, shape, content if spec.datatype in FLOATS else bytes(content))
+            return from_raw(spec, shape, steady(spec, content))
         if typed:
             if self._raws:
                 raise BadRequest(

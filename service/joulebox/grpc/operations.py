@@ -81,41 +81,41 @@ class Operations:
         return _from_json(messages.ModelStatisticsResponse, statistics)
 
     async def _index(self, raw: bytes, _caller: Caller) -> bytes:
-        self._callers.check_open()
+        self._callers.control.check_open()
         request = parse(messages.RepositoryIndexRequest, raw)
         _check_repository(request)
         models = await self._dataplane.index(ready=request.ready)
         return _from_json(messages.RepositoryIndexResponse, {"models": models})
 
     async def _load(self, raw: bytes, caller: Caller) -> bytes:
-        self._callers.check_control(caller)
+        self._callers.control.check_repository(local=caller.local)
         request = parse(messages.RepositoryModelLoadRequest, raw)
         _check_repository(request)
         await self._dataplane.load(request.model_name, dict(request.parameters.items()))
         return messages.RepositoryModelLoadResponse().SerializeToString()
 
     async def _unload(self, raw: bytes, caller: Caller) -> bytes:
-        self._callers.check_control(caller)
+        self._callers.control.check_repository(local=caller.local)
         request = parse(messages.RepositoryModelUnloadRequest, raw)
         _check_repository(request)
         await self._dataplane.unload(request.model_name)
         return messages.RepositoryModelUnloadResponse().SerializeToString()
 
     async def _memory_status(self, raw: bytes, caller: Caller) -> bytes:
-        self._callers.check_local(caller, "shared memory")
+        self._callers.control.check_local("shared memory", local=caller.local)
         request = parse(messages.SystemSharedMemoryStatusRequest, raw)
         regions = self._dataplane.regions.status(request.name or None)
         named = {region["name"]: region for region in regions}
         return _from_json(messages.SystemSharedMemoryStatusResponse, {"regions": named})
 
     async def _memory_register(self, raw: bytes, caller: Caller) -> bytes:
-        self._callers.check_local(caller, "shared memory")
+        self._callers.control.check_local("shared memory", local=caller.local)
         request = parse(messages.SystemSharedMemoryRegisterRequest, raw)
         self._dataplane.regions.register(request.name, request.key, request.offset, request.byte_size)
         return messages.SystemSharedMemoryRegisterResponse().SerializeToString()
 
     async def _memory_unregister(self, raw: bytes, caller: Caller) -> bytes:
-        self._callers.check_local(caller, "shared memory")
+        self._callers.control.check_local("shared memory", local=caller.local)
         request = parse(messages.SystemSharedMemoryUnregisterRequest, raw)
         self._dataplane.regions.unregister(request.name or None)
         return messages.SystemSharedMemoryUnregisterResponse().SerializeToString()

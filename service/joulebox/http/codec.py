@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from joulebox.engine.datatypes import NUMPY
 from joulebox.http.exchange import json_object
 from joulebox.oip.call import Answer, Call, Output, check_inputs, classes_of, input_spec, output_spec, timeout_of
+from joulebox.oip.slots import slot_of, steady
 from joulebox.oip.tensors import LENGTH_BYTES, check_shape, from_json, from_raw, to_json, to_raw
 from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
-from joulebox.runtime.regions import Regions, Slot
+from joulebox.runtime.regions import Regions
 
 KEPT_MAX = 128  # headers, and each no longer than
 KEPT_BYTES_MAX = 4096
@@ -168,10 +169,10 @@ class Codec:
             if spec.name in inputs:
                 raise BadRequest(f"input {spec.name!r} is given twice")
             parameters = _parameters(tensor)
-            slot = _slot(parameters)
+            slot = slot_of(spec.name, parameters)
             if slot is not None:
                 content_bytes = self._regions.read(slot.region, slot.offset, slot.byte_size)
-                inputs[spec.name] = from_raw(spec, shape, _stable(spec, content_bytes))
+                inputs[spec.name] = from_raw(spec, shape, steady(spec, content_bytes))
             elif "binary_data_size" in parameters:
                 end = begin + _size(f"input {spec.name!r}: binary_data_size", parameters["binary_data_size"])
                 inputs[spec.name] = from_raw(spec, shape, raw[begin:end])
@@ -219,14 +220,14 @@ class Codec:
         outputs: list[Output] = []
         for entry in _objects(content, "outputs"):
             parameters = _parameters(entry)
-            outputs.append(
-                Output(
-                    output_spec(self._name, self._manifest, entry.get("name")),
-                    _flag(parameters, "binary_data", default=binary),
-                    classes_of(parameters),
-                    _slot(parameters),
-                )
+            spec = output_spec(self._name, self._manifest, entry.get("name"))
+            asked = Output(
+                spec,
+                _flag(parameters, "binary_data", default=binary),
+                classes_of(parameters),
+                slot_of(spec.name, parameters),
             )
+            outputs.append(asked)
         if len({output.spec.name for output in outputs}) != len(outputs):
             raise BadRequest("an output is asked for twice")
         return tuple(outputs)
@@ -263,25 +264,10 @@ def _flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _slot(parameters: dict[str, Any]) -> Slot | None:
-    region = parameters.get("shared_memory_region")
-    if region is None:
-        return None
-    if not isinstance(region, str):
-        raise BadRequest(f"shared_memory_region is {str(region)[:80]!r}; expected a name")
-    offset = _size("shared_memory_offset", parameters.get("shared_memory_offset", 0))
-    return Slot(region, offset, _size("shared_memory_byte_size", parameters.get("shared_memory_byte_size")))
-
-
 def _size(name: str, value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**62:
         raise BadRequest(f"{name} is {str(value)[:80]!r}; expected a whole number of bytes")
     return value
-
-
-def _stable(spec: TensorSpec, content: memoryview) -> bytes | memoryview:
-    """What is looked at before it is used must not change in between: lengths, and indices into tables."""
-    return content if NUMPY[spec.datatype].kind == "f" else bytes(content)
 
 
 def _unexpected_size(actual: int, expected: int) -> BadRequest:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, cast
 
+from joulebox.access.control import Control
 from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
 from joulebox.http.energy import energy_parameters
@@ -18,7 +19,7 @@ from joulebox.http.pages import refuse_script
 from joulebox.http.timed import Timed
 from joulebox.oip.call import Answer, Call
 from joulebox.oip.dataplane import Dataplane
-from joulebox.runtime.errors import BadRequest, Forbidden, NotFound
+from joulebox.runtime.errors import BadRequest, NotFound
 from joulebox.runtime.settings import Settings
 
 HEADER_LENGTH = b"inference-header-content-length"
@@ -35,7 +36,7 @@ class Oip:
 
     def __init__(self, dataplane: Dataplane, settings: Settings, *, keyed: bool) -> None:
         self._dataplane = dataplane
-        self._keyed = keyed
+        self._control = Control(settings.repository_control, keyed=keyed)
         self._settings = settings
 
     def begin(self, request: Request) -> Reply | Later:
@@ -128,8 +129,7 @@ class Oip:
 
     def _repository(self, request: Request, rest: list[str]) -> Later:
         need(request, "POST")
-        if self._settings.repository_control == "off":
-            raise Forbidden("the model repository is closed (JOULEBOX_REPOSITORY_CONTROL=off)")
+        self._control.check_open()
         match rest:
             case ["index"]:
                 ready = request.json().get("ready", False) if request.body else False
@@ -137,19 +137,15 @@ class Oip:
                     raise BadRequest(f"ready is {str(ready)[:80]!r}; expected true or false")
                 return asyncio.create_task(self._index(ready))
             case ["models", name, ("load" | "unload") as what]:
-                self._check_control(request, "models are loaded and unloaded")
+                self._control.check_repository(local=request.local)
+                self._refuse_script(request)
                 work = self._load(request, name) if what == "load" else self._dataplane.unload(name)
                 return asyncio.create_task(_done(work))
             case _:
                 raise _nothing(request)
 
-    def _check_control(self, request: Request, what: str) -> None:
-        """For what changes the server: by those with a key, else by programs on this machine."""
-        if self._keyed and self._settings.repository_control == "keyed":
-            return
-        if not request.local:
-            raise Forbidden(f"{what} from this machine only (JOULEBOX_REPOSITORY_CONTROL=keyed lets API keys do it)")
-        if not self._keyed:
+    def _refuse_script(self, request: Request) -> None:
+        if not self._control.keyed:
             refuse_script(request)
 
     def _load(self, request: Request, name: str) -> Coroutine[Any, Any, None]:
@@ -164,8 +160,9 @@ class Oip:
 
     def _shared_memory(self, request: Request, rest: list[str]) -> Any:
         regions = self._dataplane.regions
+        self._control.check_local("shared memory", local=request.local)
         if rest[-1:] != ["status"]:
-            self._check_control(request, "shared memory is registered")
+            self._refuse_script(request)
         match rest:
             case ["status"]:
                 return regions.status()

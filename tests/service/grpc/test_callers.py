@@ -65,13 +65,13 @@ def test_energy_is_told_on_this_machine_or_where_it_is_exposed() -> None:
 def test_who_may_load_and_unload(control: str, keys: Any, peer: str, may: bool) -> None:
     access = rules(keys, REPOSITORY_CONTROL=control)
     if may:
-        access.check_control(caller(peer))
+        access.control.check_repository(local=caller(peer).local)
         return
     with pytest.raises(Forbidden):
-        access.check_control(caller(peer))
+        access.control.check_repository(local=caller(peer).local)
 
 
 def test_shared_memory_is_for_this_machine() -> None:
-    rules().check_local(caller(NEAR), "shared memory")
+    rules().control.check_local("shared memory", local=caller(NEAR).local)
     with pytest.raises(Forbidden, match="shared memory is for clients on the server's own machine"):
-        rules().check_local(caller(FAR), "shared memory")
+        rules().control.check_local("shared memory", local=caller(FAR).local)

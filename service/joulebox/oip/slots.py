@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from joulebox.package import TensorSpec
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.regions import Slot
 
+FLOATS = {"FP16", "FP32", "FP64"}
 REGION, OFFSET, BYTE_SIZE = "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"
 
 
@@ -27,6 +29,11 @@ def slot_of(tensor: str, parameters: dict[str, Any]) -> Slot | None:
     if BYTE_SIZE not in parameters:
         raise BadRequest(f"'{BYTE_SIZE}' must be specified along with '{REGION}' parameter for tensor '{tensor}'")
     return Slot(region, _size(tensor, parameters, OFFSET), _size(tensor, parameters, BYTE_SIZE))
+
+
+def steady(spec: TensorSpec, content: memoryview) -> bytes | memoryview:
+    """Any bits are good floats; of what the client could still change, others are copied before they are looked at."""
+    return content if spec.datatype in FLOATS else bytes(content)
 
 
 def _size(tensor: str, parameters: dict[str, Any], name: str) -> int:
