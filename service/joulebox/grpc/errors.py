@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from joulebox.oip.timed import CLIENT_GONE
 from joulebox.runtime.errors import (
     BadRequest,
     Expired,
@@ -55,7 +56,6 @@ CODES: dict[type[ServeError], grpc.StatusCode] = {
 }
 
 
-CLIENT_GONE = 499  # as nginx has it
 STATUSES = {code: kind.status for kind, code in reversed(CODES.items())} | {Code.OK: 200, Code.CANCELLED: CLIENT_GONE}
 """What an access log, which has HTTP's, says of a code."""
 

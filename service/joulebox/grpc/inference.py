@@ -10,14 +10,16 @@ from joulebox.grpc import messages
 from joulebox.grpc.answers import Answers, in_stream
 from joulebox.grpc.callers import Caller, Callers
 from joulebox.grpc.codec import read_call
-from joulebox.grpc.counted import Counted
 from joulebox.grpc.errors import unexpected
 from joulebox.grpc.kept import Kept, KeptRequests
 from joulebox.oip.call import Call
 from joulebox.oip.dataplane import Dataplane
+from joulebox.oip.timed import Timed
 from joulebox.runtime.errors import Overloaded, ServeError
 from joulebox.runtime.model import Model
 from joulebox.runtime.settings import Settings
+
+PROTOCOL = "grpc"
 
 
 class Inference:
@@ -60,17 +62,22 @@ class Inference:
     async def _infer(self, raw: bytes, request: Kept | Any, caller: Caller) -> bytes:
         dataplane = self._dataplane
         model = dataplane.repository.get(request.model_name, request.model_version or None)
-        with Counted(model) as counted:
+        timed = Timed(model, PROTOCOL)
+        try:
             call = self._call(raw, request, model)
-            counted.decoded()
+            timed.decoded()
             remaining_s = caller.context.time_remaining()
             if remaining_s is not None and (call.timeout_s is None or remaining_s < call.timeout_s):
                 call.timeout_s = remaining_s
             answer = await dataplane.infer(model, call)
-            counted.computed(answer.inference)
             if caller.span is not None:
                 caller.span.inferred(model, answer.inference, answer.energy)
-            return self._answers.write(call.id, answer, energy=self._callers.may_know_energy(caller))
+            written = self._answers.write(call.id, answer, energy=self._callers.may_know_energy(caller))
+            timed.done(answer.inference)
+            return written
+        except BaseException as error:
+            timed.failed(error)
+            raise
 
     def _call(self, raw: bytes, request: Kept | Any, model: Model) -> Call:
         if isinstance(request, Kept):

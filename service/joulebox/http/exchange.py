@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from joulebox.access.keys import CHALLENGE
+from joulebox.runtime.batcher import Inference
 from joulebox.runtime.errors import BadRequest, NotAllowed, Overloaded, ServeError, Unauthorized
 
 if TYPE_CHECKING:
@@ -171,3 +172,9 @@ def error_reply(error: ServeError) -> Reply:
     if isinstance(error, NotAllowed):
         reply.headers.append((b"allow", error.allow.encode()))
     return reply
+
+
+def server_timing(inference: Inference, total_s: float) -> Header:
+    """Where a request's time went, in milliseconds (https://www.w3.org/TR/server-timing/)."""
+    times = (1e3 * inference.queue_s, 1e3 * inference.compute_s, 1e3 * total_s)
+    return b"server-timing", b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f" % times

@@ -27,8 +27,8 @@ from joulebox.http.exchange import JSON, Reply, Request, error_reply, json_reply
 from joulebox.http.oip import Later, Oip
 from joulebox.http.pages import for_page
 from joulebox.http.predict import predict
-from joulebox.http.timed import CLIENT_GONE, Timed
 from joulebox.oip.dataplane import Dataplane
+from joulebox.oip.timed import CLIENT_GONE, Timed
 from joulebox.runtime.errors import (
     Forbidden,
     NotFound,

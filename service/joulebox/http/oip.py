@@ -14,11 +14,11 @@ from joulebox.access.control import Control
 from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
 from joulebox.http.energy import energy_parameters
-from joulebox.http.exchange import JSON, Reply, Request, json_reply, need
+from joulebox.http.exchange import JSON, Reply, Request, json_reply, need, server_timing
 from joulebox.http.pages import refuse_script
-from joulebox.http.timed import Timed
 from joulebox.oip.call import Answer, Call
 from joulebox.oip.dataplane import Dataplane
+from joulebox.oip.timed import Timed
 from joulebox.runtime.errors import BadRequest, NotFound
 from joulebox.runtime.settings import Settings
 
@@ -122,7 +122,7 @@ class Oip:
         if header_bytes is not None:
             reply.headers.append((HEADER_LENGTH, str(header_bytes).encode()))
         compress(request, reply)
-        timed.done(reply, answer.inference)
+        reply.headers.append(server_timing(answer.inference, timed.done(answer.inference)))
         if request.span is not None:
             request.span.inferred(answer.model, answer.inference, answer.energy)
         return reply

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from joulebox.engine import Tensors
 from joulebox.http.energy import energy_of
-from joulebox.http.exchange import Reply, Request, json_reply
+from joulebox.http.exchange import Reply, Request, json_reply, server_timing
 from joulebox.http.inputs import Sent, read, to_tensors
 from joulebox.http.options import read_options
-from joulebox.http.timed import Timed
+from joulebox.oip.timed import Timed
 from joulebox.package.manifest import ClassifyPostprocess, Manifest
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
@@ -48,7 +48,7 @@ async def predict(request: Request, model: Model, sampler: Sampler, timed: Timed
         "energy": energy_of(energy, shown=shown),
     }
     reply = json_reply(content)
-    timed.done(reply, inference)
+    reply.headers.append(server_timing(inference, timed.done(inference)))
     if request.span is not None:
         request.span.inferred(model, inference, energy)
     return reply

@@ -1,19 +1,19 @@
-"""The time of one request for inference: into the metrics, and into the answer's `Server-Timing`."""
+"""The time of one request for inference, into the metrics; for every protocol alike."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from joulebox.http.exchange import Reply
 from joulebox.runtime.batcher import Inference
 from joulebox.runtime.errors import ServeError
 from joulebox.runtime.model import Model
 
-CLIENT_GONE = 499  # as nginx has it
-SERVER_TIMING = b"server-timing"
+CLIENT_GONE = 499  # as nginx has it; statuses are those of HTTP, so that one label says the same of all protocols
+
+T = TypeVar("T")
 
 
 class Timed:
@@ -32,20 +32,13 @@ class Timed:
         """The request was read."""
         self._decoded_s = time.perf_counter()
 
-    def done(self, reply: Reply, inference: Inference) -> None:
-        """The answer is written."""
-        now_s = time.perf_counter()
-        total_s, model = now_s - self._started_s, self.model
-        reply.headers.append(
-            (
-                SERVER_TIMING,
-                b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"
-                % (1e3 * inference.queue_s, 1e3 * inference.compute_s, 1e3 * total_s),
-            )
-        )
+    def done(self, inference: Inference) -> float:
+        """The answer is written; gives the seconds since the request was begun."""
+        total_s = time.perf_counter() - self._started_s
         decode_s = self._decoded_s - self._started_s
-        model.observed.coded(decode_s, total_s - decode_s - inference.queue_s - inference.compute_s)
+        self.model.observed.coded(decode_s, total_s - decode_s - inference.queue_s - inference.compute_s)
         self._close(200, total_s)
+        return total_s
 
     def failed(self, error: BaseException) -> None:
         """It is answered with an error, or nobody is there to be answered."""
@@ -55,13 +48,13 @@ class Timed:
             code = CLIENT_GONE if isinstance(error, asyncio.CancelledError) else 500
         self._close(code, time.perf_counter() - self._started_s)
 
-    def later(self, work: Coroutine[Any, Any, Reply]) -> asyncio.Task[Reply]:
+    def later(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Does the rest in a task; counted however that ends, also where it is cancelled before it begins."""
         task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._settle)
         return task
 
-    def _settle(self, task: asyncio.Task[Reply]) -> None:
+    def _settle(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             self.failed(asyncio.CancelledError())
         elif (error := task.exception()) is not None:
