@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,22 +84,19 @@ class Callers:
             metadata = caller.metadata
             caller.client = self._access.keys.client(_bytes(metadata, "authorization"), _bytes(metadata, "x-api-key"))
 
-    @contextmanager
-    def counted(self, caller: Caller) -> Generator[None]:
-        """While one of the caller's requests is answered.
+    def enter(self, caller: Caller) -> None:
+        """One of the caller's requests begins; it is to `leave`.
 
         Raises:
             TooManyRequests: it has as many under way as it may.
         """
-        limit = self._access.limit
-        if limit is None:
-            yield
-            return
-        limit.enter(caller.client)
-        try:
-            yield
-        finally:
-            limit.leave(caller.client)
+        if self._access.limit is not None:
+            self._access.limit.enter(caller.client)
+
+    def leave(self, caller: Caller) -> None:
+        """It is answered."""
+        if self._access.limit is not None:
+            self._access.limit.leave(caller.client)
 
     def may_know_energy(self, caller: Caller) -> bool:
         """Whether the caller is told its answer's joules, which tell something of the input."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 from joulebox.grpc import messages
@@ -39,17 +37,23 @@ class Inference:
         Raises:
             ServeError: what is wrong.
         """
-        with self._callers.counted(caller), self._held(len(raw)):
+        self._begin(raw, caller)
+        try:
             return await self._infer(raw, self._read(raw), caller)
+        finally:
+            self._end(raw, caller)
 
     async def stream_infer(self, raw: bytes, caller: Caller) -> bytes:
         """The `ModelStreamInferResponse` to a `ModelInferRequest`, which says in-band what is wrong."""
         request_id = ""
         try:
-            with self._callers.counted(caller), self._held(len(raw)):
+            self._begin(raw, caller)
+            try:
                 request = self._read(raw)
                 request_id = "" if isinstance(request, Kept) else request.id
                 return in_stream(await self._infer(raw, request, caller))
+            finally:
+                self._end(raw, caller)
         except ServeError as error:
             return _in_band(error, request_id)
         except Exception as error:  # a fault of this server: this request fails, the stream goes on
@@ -69,7 +73,7 @@ class Inference:
             remaining_s = caller.context.time_remaining()
             if remaining_s is not None and (call.timeout_s is None or remaining_s < call.timeout_s):
                 call.timeout_s = remaining_s
-            answer = await dataplane.infer(model, call)
+            answer = dataplane.infer_now(model, call) or await dataplane.infer(model, call)
             if caller.span is not None:
                 caller.span.inferred(model, answer.inference, answer.energy)
             written = self._answers.write(call.id, answer, energy=self._callers.may_know_energy(caller))
@@ -88,19 +92,25 @@ class Inference:
         self._kept.keep(raw, request, model, call)
         return call
 
-    @contextmanager
-    def _held(self, size: int) -> Generator[None]:
-        """Counts a request's bytes while it is answered."""
-        if self._inflight_bytes + size > self._inflight_bytes_max:
+    def _begin(self, raw: bytes, caller: Caller) -> None:
+        """Counts a request and its bytes, while it is answered.
+
+        Raises:
+            TooManyRequests: the caller has as many under way as it may.
+            Overloaded: the requests under way are as large as they may be together.
+        """
+        held = self._inflight_bytes + len(raw)
+        if held > self._inflight_bytes_max:
             raise Overloaded(
-                f"{self._inflight_bytes} bytes of requests are being answered; {size} more would pass the limit of"
+                f"{self._inflight_bytes} bytes of requests are being answered; {len(raw)} more would pass the limit of"
                 f" {self._inflight_bytes_max}"
             )
-        self._inflight_bytes += size
-        try:
-            yield
-        finally:
-            self._inflight_bytes -= size
+        self._callers.enter(caller)
+        self._inflight_bytes = held
+
+    def _end(self, raw: bytes, caller: Caller) -> None:
+        self._inflight_bytes -= len(raw)
+        self._callers.leave(caller)
 
 
 def _in_band(error: ServeError, request_id: str) -> bytes:

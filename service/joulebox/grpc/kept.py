@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ReferenceType, ref
 
+import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 
 from joulebox.grpc.messages import ModelInferRequest
 from joulebox.grpc.wire import RAW_INPUT, length_of
@@ -23,6 +25,7 @@ from joulebox.runtime.model import Model
 
 KEPT_MAX = 128  # headers, and each no longer than
 HEADER_BYTES_MAX = 4096
+LOOKED_AT = (np.dtype(bool), np.dtype(object))  # BOOL and BYTES
 LENGTHS_MAX = 4  # of headers that are tried on requests of one size
 
 
@@ -34,6 +37,19 @@ class _Tensor:
     """The tag and length before its content, which begins and ends here:"""
     begin: int
     end: int
+    dtype: np.dtype[Any] | None
+    """Of values that may be any bits; None where they have to be looked at."""
+
+    def array(self, raw: bytes) -> NDArray[Any]:
+        """The tensor, where it lies in the request.
+
+        Raises:
+            BadRequest: its values are not what its datatype has.
+        """
+        if self.dtype is None:
+            return from_raw(self.spec, self.shape, memoryview(raw)[self.begin : self.end])
+        array: NDArray[Any] = np.ndarray(self.shape, self.dtype, raw, self.begin)
+        return array if array.flags.aligned else array.copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +77,7 @@ class Kept:
         Raises:
             BadRequest: a tensor's values are not what its datatype has.
         """
-        view = memoryview(raw)
-        inputs = {each.spec.name: from_raw(each.spec, each.shape, view[each.begin : each.end]) for each in self.tensors}
+        inputs = {each.spec.name: each.array(raw) for each in self.tensors}
         return Call("", inputs, self.outputs, self.timeout_s, dict(self.parameters))
 
 
@@ -96,7 +111,8 @@ class KeptRequests:
         tensors: list[_Tensor] = []
         for (name, array), tag, size in zip(call.inputs.items(), tags, sizes, strict=True):
             begin += len(tag)
-            tensors.append(_Tensor(_spec(model, name), array.shape, tag, begin, begin + size))
+            dtype = None if array.dtype in LOOKED_AT else array.dtype
+            tensors.append(_Tensor(_spec(model, name), array.shape, tag, begin, begin + size, dtype))
             begin += size
         version = request.model_version or None
         kept = Kept(
