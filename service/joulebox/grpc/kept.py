@@ -49,7 +49,7 @@ class _Tensor:
         if self.dtype is None:
             return from_raw(self.spec, self.shape, memoryview(raw)[self.begin : self.end])
         array: NDArray[Any] = np.ndarray(self.shape, self.dtype, raw, self.begin)
-        return array if array.flags.aligned else array.copy()
+        return array if array.flags.aligned else np.array(array)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,11 +177,13 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._deaf or self._parser.should_upgrade():
             return
+        target = self._all.targets.parse(self._url)
         self._request = Request(
             self._parser.get_method().decode("latin-1"),
-            self._all.targets.parse(self._url),
+            target,
             self._headers,
             local=self._local,
+            alone=target.infer is not None and self._all.alone(self),
             client=self._address,
         )
         declared = int(self._headers.get(b"content-length", 0))

@@ -11,6 +11,7 @@ from joulebox.runtime.errors import Overloaded
 from joulebox.runtime.settings import Settings
 
 SWEEP_S = 0.5
+ALONE_AFTER_S = 1.0
 
 
 class Timed(Protocol):
@@ -31,6 +32,8 @@ class Connections:
         self._bytes = 0
         self._sweeping = False
         self._written: list[tuple[Any, bytes]] = []
+        self._asked_last: Timed | None = None
+        self._asked_since_s = 0.0
 
     def write(self, transport: Any, content: bytes) -> None:
         """Sends when all that has come in by now is answered: who waits is then woken once, not for each answer."""
@@ -60,6 +63,18 @@ class Connections:
 
     def discard(self, connection: Timed) -> None:
         self._open.discard(connection)
+        if connection is self._asked_last:
+            self._asked_last = None
+
+    def alone(self, connection: Timed) -> bool:
+        """Whether nobody but this one, which asks for an inference, has asked for one for a while.
+
+        Then nobody waits for the event loop while it computes. Never where gRPC's clients might.
+        """
+        now_s = time.monotonic()
+        if connection is not self._asked_last:
+            self._asked_last, self._asked_since_s = connection, now_s
+        return now_s - self._asked_since_s > ALONE_AFTER_S and not self._settings.grpc_port
 
     def hold(self, size: int) -> None:
         """Counts bytes of a request that came in.

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import orjson
 
 from joulebox.access.keys import CHALLENGE
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.errors import BadRequest, NotAllowed, Overloaded, ServeError, Unauthorized
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Request:
     body: bytes = b""
     local: bool = True
     """Whether the client is on this machine."""
+    alone: bool = False
+    """Whether no other client asks for inferences."""
     client: str = ""
     """Whose limits apply: the name of its API key, else its address."""
     id: bytes = b""

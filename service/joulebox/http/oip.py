@@ -103,7 +103,7 @@ class Oip:
             if TIMEOUT in request.headers:
                 call.timeout_s = _sooner(call.timeout_s, timeout_of_header(request))
             timed.decoded()
-            answer = self._dataplane.infer_now(model, call)
+            answer = self._dataplane.infer_now(model, call, alone=request.alone)
             if answer is None:
                 return timed.later(self._compute(request, codec, call, timed))
             return self._reply(request, codec, call, answer, timed)

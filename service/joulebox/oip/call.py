@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from joulebox.engine import Tensors
 from joulebox.oip.classification import classify
 from joulebox.package import Manifest, TensorSpec
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model
 from joulebox.runtime.regions import Slot

@@ -8,7 +8,7 @@ from typing import Any
 import joulebox
 from joulebox.oip.call import Answer, Call, answer_tensors
 from joulebox.oip.statistics import statistics
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.errors import BadRequest, NotReady
 from joulebox.runtime.model import Model, State
 from joulebox.runtime.regions import Regions
@@ -149,13 +149,16 @@ class Dataplane:
         deadline_s = None if call.timeout_s is None else time.perf_counter() + call.timeout_s
         return self._answer(model, call, await model.infer(call.inputs, deadline_s=deadline_s))
 
-    def infer_now(self, model: Model, call: Call) -> Answer | None:
-        """Computes a call on the spot, where that takes less than handing it over; else None, and `infer` is the way.
+    def infer_now(self, model: Model, call: Call, *, alone: bool = False) -> Answer | None:
+        """Computes a call on the spot, where that pays; else None, and `infer` is the way.
+
+        Args:
+            alone: whether nobody else waits for the event loop; a deadline still may have it otherwise.
 
         Raises:
             NotReady, BadRequest: see `Model.infer`.
         """
-        inference = model.infer_now(call.inputs)
+        inference = model.infer_now(call.inputs, alone=alone and call.timeout_s is None)
         return None if inference is None else self._answer(model, call, inference)
 
     def _answer(self, model: Model, call: Call, inference: Inference) -> Answer:

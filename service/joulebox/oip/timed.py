@@ -7,7 +7,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.errors import ServeError
 from joulebox.runtime.model import Model
 

@@ -3,7 +3,6 @@
 - First come, first served; what waits for more of its own shape does not hold up other shapes.
 - Nothing polls: a batch starts when a request comes, when one ends, or when a delay has passed.
 - A request whose client has gone or whose deadline has passed is dropped before it costs compute.
-- A batch that fails is computed again one by one, so that a bad request fails alone.
 """
 
 from __future__ import annotations
@@ -12,50 +11,21 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from joulebox.engine import EngineError, Tensors
+from joulebox.runtime.batch import Computed, Inference, Outputs, Waiting, compute
 from joulebox.runtime.errors import BadRequest, Expired, Overloaded
 from joulebox.runtime.plan import Plan
+from joulebox.runtime.thread import ComputeThread
 
 INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
+ALONE_S = 20e-3  # and up to here where that keeps no other client waiting
 INLINE_ITEMS_MAX = 1024
 MARGIN = 1.1  # by how much the work ahead may exceed its estimate, or half of those let in last would expire
 PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
-Outputs = dict[str, NDArray[Any]]
 Shapes = tuple[tuple[int, ...], ...]
-Results = list[Outputs | Exception]
-"""Of each request of a batch: its outputs, or why there are none."""
-
-
-@dataclass(slots=True)
-class Inference:
-    """Outputs by tensor name, and where the time went."""
-
-    outputs: Outputs
-    queue_s: float
-    compute_s: float
-    items: int
-    batch_items: int
-    """Of the batch that it was computed in."""
-
-
-@dataclass(eq=False, slots=True)
-class Waiting:
-    """A request in the queue. Whoever cancels `done` drops it."""
-
-    inputs: Tensors
-    items: int
-    arrived_s: float
-    done: asyncio.Future[Inference]
-    expiry: asyncio.TimerHandle
 
 
 class Batcher:
@@ -80,13 +50,13 @@ class Batcher:
         self._run, self._plan, self._queue_size = run, plan, queue_size
         self._began, self._ended = began, ended
         self._groups: dict[Shapes, dict[Waiting, None]] = {}
-        self._computing: asyncio.Future[tuple[Results, float, float]] | None = None
-        self._inline_items = max(
-            (items for items in range(1, INLINE_ITEMS_MAX) if plan.seconds(items) <= INLINE_S), default=0
-        )
+        self._computing: asyncio.Future[Computed] | None = None
+        self._inline_items = {
+            alone: _items_in(plan, limit_s) for alone, limit_s in ((False, INLINE_S), (True, ALONE_S))
+        }
         self._pace = 1.0
         self._timer: asyncio.TimerHandle | None = None
-        self._pool = ThreadPoolExecutor(1, "joulebox-compute")
+        self._thread = ComputeThread("joulebox-compute")
         self._items_waiting = self._items_computing = 0
         self.waiting = 0
 
@@ -95,16 +65,17 @@ class Batcher:
         """Whether a request would be computed at once."""
         return self._computing is None and not self.waiting
 
-    def inline(self, *requests: Tensors, items: int) -> bool:
+    def inline(self, *requests: Tensors, items: int, alone: bool = False) -> bool:
         """Whether these, of so many items together, are computed sooner than they are handed to a thread.
 
         Items larger than the measured one count with the square, which is what attention over a longer text costs.
         """
-        if items > self._inline_items:
+        limit_s = ALONE_S if alone else INLINE_S
+        if items > self._inline_items[alone]:
             return False
         elements = sum([array.size for inputs in requests for array in inputs.values()])
         usual = items * self._plan.item_elements
-        return elements <= usual or self._plan.seconds(items) * (elements / usual) ** 2 <= INLINE_S
+        return elements <= usual or self._plan.seconds(items) * (elements / usual) ** 2 <= limit_s
 
     async def submit(self, inputs: Tensors, items: int, deadline_s: float) -> Inference:
         """Queues a request and waits for its turn and its result.
@@ -139,7 +110,7 @@ class Batcher:
 
     def close(self) -> None:
         """Ends the thread; nothing may wait or be computed any more."""
-        self._pool.shutdown(wait=False)
+        self._thread.close()
 
     def _admit(self, items: int, left_s: float) -> None:
         """Whether it is worth waiting for. Where nothing waits it always is: the estimate may be wrong, now or for good."""
@@ -234,17 +205,16 @@ class Batcher:
             self._computing.set_result(([error] * len(batch), started_s, started_s))
         self._computing.add_done_callback(partial(self._finish, batch))
 
-    def _compute(self, batch: list[Waiting]) -> asyncio.Future[tuple[Results, float, float]]:
+    def _compute(self, batch: list[Waiting]) -> asyncio.Future[Computed]:
         """Here or in the thread, whichever is sooner done."""
-        loop = asyncio.get_running_loop()
         items = sum(waiting.items for waiting in batch)
         if not self.inline(*(waiting.inputs for waiting in batch), items=items):
-            return loop.run_in_executor(self._pool, _timed, self._run, batch)
-        future: asyncio.Future[tuple[Results, float, float]] = loop.create_future()
-        future.set_result(_timed(self._run, batch))
+            return self._thread.submit(partial(compute, self._run, batch))
+        future: asyncio.Future[Computed] = asyncio.get_running_loop().create_future()
+        future.set_result(compute(self._run, batch))
         return future
 
-    def _finish(self, batch: list[Waiting], future: asyncio.Future[tuple[Results, float, float]]) -> None:
+    def _finish(self, batch: list[Waiting], future: asyncio.Future[Computed]) -> None:
         self._computing = None
         items, self._items_computing = self._items_computing, 0
         results, started_s, ended_s = future.result()
@@ -264,6 +234,11 @@ class Batcher:
             self._wake()
 
 
+def _items_in(plan: Plan, limit_s: float) -> int:
+    """Most items that take no longer."""
+    return max((items for items in range(1, INLINE_ITEMS_MAX) if plan.seconds(items) <= limit_s), default=0)
+
+
 def _refusal(error: Exception) -> Exception:
     if isinstance(error, EngineError):
         return BadRequest(f"the engine refused the input: {error}")
@@ -275,34 +250,3 @@ def _refusal(error: Exception) -> Exception:
 def _expire(done: asyncio.Future[Inference]) -> None:
     if not done.done():
         done.set_exception(Expired())
-
-
-def _timed(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> tuple[Results, float, float]:
-    """Each request's outputs, or why there are none; when this began and when it ended."""
-    started_s = time.perf_counter()
-    results = [_alone(run, batch[0])] if len(batch) == 1 else _joined(run, batch)
-    return results, started_s, time.perf_counter()
-
-
-def _joined(run: Callable[[Tensors], Outputs], batch: list[Waiting]) -> Results:
-    sizes = [waiting.items for waiting in batch]
-    try:
-        outputs = run({name: np.concatenate([waiting.inputs[name] for waiting in batch]) for name in batch[0].inputs})
-        if any(array.shape[:1] != (sum(sizes),) for array in outputs.values()):
-            raise EngineError("the outputs are not one for each item")
-    except Exception:  # whatever it is, one of them may be to blame
-        return [_alone(run, waiting) for waiting in batch]
-    ends = np.cumsum(sizes).tolist()
-    return [
-        {name: array[end - size : end] for name, array in outputs.items()}
-        for size, end in zip(sizes, ends, strict=True)
-    ]
-
-
-def _alone(run: Callable[[Tensors], Outputs], waiting: Waiting) -> Outputs | Exception:
-    if waiting.done.done():  # its client went, or its deadline passed, while the batch was tried
-        return EngineError("nobody waits for it")
-    try:
-        return run(waiting.inputs)
-    except Exception as error:  # handed to whoever waits for it
-        return error

@@ -14,7 +14,8 @@ import numpy as np
 from joulebox.engine import Engine, EngineError, Tensors, open_engine, rungs
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, Variant
-from joulebox.runtime.batcher import Batcher, Inference
+from joulebox.runtime.batch import Inference
+from joulebox.runtime.batcher import Batcher
 from joulebox.runtime.errors import BadRequest, Expired, LoadError, NotReady, Overloaded
 from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify, verify_joined
 from joulebox.runtime.observed import Observed
@@ -147,14 +148,17 @@ class Model:
             self._metrics.rejected.labels(self.name, "deadline").inc()
             raise
 
-    def infer_now(self, inputs: Tensors) -> Inference | None:
-        """Computes one request on the spot where nothing waits and it takes less than handing it over; else None.
+    def infer_now(self, inputs: Tensors, *, alone: bool = False) -> Inference | None:
+        """Computes one request on the spot where nothing waits and handing it over costs more; else None.
+
+        Args:
+            alone: whether nobody else waits for the event loop.
 
         Raises:
             NotReady, BadRequest: see `infer`.
         """
         batcher, items = self._ready_batcher(), self._items(inputs)
-        if not (batcher.idle and batcher.inline(inputs, items=items)):
+        if not (batcher.idle and batcher.inline(inputs, items=items, alone=alone)):
             return None
         started_s = time.perf_counter()
         try:

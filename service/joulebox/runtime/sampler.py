@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from joulebox.energy import Key, Ledger, Meter, ReadError, Settlement, Source, Sources, Work
 from joulebox.metrics import Metrics, observe_many
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.model import Model
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.shared_work import SharedWork

@@ -25,6 +25,7 @@ from typing import Protocol, cast
 import uvicorn
 
 from joulebox.http.front import Front
+from joulebox.server.accept import Acceptor
 
 log = logging.getLogger("joulebox.http")
 
@@ -67,6 +68,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._drain_timeout_s = drain_timeout_s
+        self._acceptors: list[Acceptor] = []
         self.settle_s = 0.0  # how long to wait, before listening, for the models to be ready
         self.on_listening: Callable[[], None] = lambda: None
 
@@ -84,11 +86,17 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        loop = asyncio.get_running_loop()
+        settings = self._app.settings
         for one in sockets or []:
-            self.servers.append(
-                await loop.create_server(make, sock=one, ssl=self.config.ssl, backlog=self.config.backlog)
+            one.listen(self.config.backlog)
+            acceptor = Acceptor(
+                one,
+                make,
+                self.config.ssl,
+                handshake_timeout_s=settings.header_timeout_s,
+                handshakes_max=settings.connections_max,
             )
+            self._acceptors.append(acceptor)
         self.on_listening()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,8 +109,8 @@ class Server(uvicorn.Server):
             connection.drain()
         await asyncio.sleep(min(LINGER_S, self._drain_timeout_s))
         await self._until(lambda: not any(map(_queued, sockets or [])), deadline_s)
-        for server in self.servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for one in sockets or []:
             one.close()
         await self._close(begun, deadline_s)

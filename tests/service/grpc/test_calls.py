@@ -20,7 +20,7 @@ from joulebox.grpc.server import GrpcServer
 from joulebox.grpc.stream import INFLIGHT_MAX
 from joulebox.oip.call import Answer, Call
 from joulebox.package import TensorSpec
-from joulebox.runtime.batcher import Inference
+from joulebox.runtime.batch import Inference
 from joulebox.runtime.errors import Overloaded
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.sampler import Provisional

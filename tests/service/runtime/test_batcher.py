@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from joulebox.engine import EngineError
-from joulebox.runtime.batcher import Batcher, Inference
+from joulebox.runtime.batch import Inference
+from joulebox.runtime.batcher import Batcher
 from joulebox.runtime.errors import BadRequest, Expired, Overloaded
 from joulebox.runtime.plan import Plan
 
@@ -278,7 +279,7 @@ def test_a_batch_that_cannot_be_put_together_is_computed_one_by_one(monkeypatch:
         raise MemoryError
 
     async def scenario() -> None:
-        monkeypatch.setattr("joulebox.runtime.batcher.np.concatenate", full)
+        monkeypatch.setattr("joulebox.runtime.batch.np.concatenate", full)
         engine = Fake()
         batcher, _ = make(engine.run, batch_max=2, delay_s=1.0)
         await asyncio.gather(submit(batcher, 1), submit(batcher, 2))
