@@ -257,6 +257,8 @@ class Connection(asyncio.Protocol):
             self._begin(self._ahead.popleft())
 
     def _begin(self, asked: _Asked) -> None:
+        if asked.request.alone:
+            self._turn = TURN_MAX  # it may take longer than others do
         begun = self._front.begin(asked.request)
         if isinstance(begun, Reply):
             self._answer(asked, begun)

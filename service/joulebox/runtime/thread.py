@@ -63,4 +63,6 @@ def _result(done: asyncio.Future[Any], outcome: Any) -> None:
 
 def _exception(done: asyncio.Future[Any], error: BaseException) -> None:
     if not done.done():
+        if isinstance(error, StopIteration):  # which a future does not take
+            error = RuntimeError(f"StopIteration: {error}")
         done.set_exception(error)

@@ -85,6 +85,8 @@ def test_what_takes_longer_than_it_may_is_refused(
         async with serving(tmp_path, package) as dataplane:
             model = dataplane.repository.only()
             assert dataplane.infer_now(model, call(model, IMAGES)) is None
+            assert dataplane.infer_now(model, call(model, IMAGES), alone=True) is not None
+            assert dataplane.infer_now(model, call(model, IMAGES, timeout_s=1.0), alone=True) is None, "it may expire"
             run = model._batcher._run  # type: ignore[union-attr]
             monkeypatch.setattr(model._batcher, "_run", lambda inputs: time.sleep(0.2) or run(inputs))
             with pytest.raises(Expired, match="Request timeout expired"):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from joulebox.engine import EngineError
 from joulebox.runtime.batch import Inference
-from joulebox.runtime.batcher import Batcher
+from joulebox.runtime.batcher import ALONE_S, Batcher
 from joulebox.runtime.errors import BadRequest, Expired, Overloaded
 from joulebox.runtime.plan import Plan
 
@@ -446,6 +446,15 @@ def test_items_larger_than_the_measured_one_are_not_computed_on_the_event_loop()
     assert batcher.inline(rows(1), items=1)
     assert batcher.inline(rows(1, 2), rows(3, 4), items=4)
     assert not batcher.inline(rows(1, width=200), items=1)
+
+
+def test_longer_work_is_computed_on_the_event_loop_only_where_that_keeps_nobody_waiting() -> None:
+    batcher, _ = make(Fake().run, item_s=THREAD_S)
+    assert not batcher.inline(rows(1), items=1)
+    assert batcher.inline(rows(1), items=1, alone=True)
+    most = int(ALONE_S / THREAD_S)
+    assert batcher.inline(rows(*range(most)), items=most, alone=True)
+    assert not batcher.inline(rows(*range(2 * most)), items=2 * most, alone=True)
 
 
 @dataclass(frozen=True)
