@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import time
@@ -46,7 +47,26 @@ class Process:
         family = [self._leader, *self._leader.children(recursive=True)]
         return [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
 
+    def pause(self) -> None:
+        """Stops them where they are; they use no CPU until they are awake again."""
+        self._signal(signal.SIGSTOP)
+
+    @contextmanager
+    def awake(self) -> Generator[None]:
+        """While they may run."""
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.pause()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for each in self._family():
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
+
     def stop(self) -> None:
+        self._signal(signal.SIGCONT)
         family = self._family() if self.alive else []
         with suppress(psutil.NoSuchProcess):
             self._leader.terminate()

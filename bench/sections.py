@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import isnan, nan
 from pathlib import Path
 from statistics import median as middle
@@ -29,6 +30,7 @@ from bench.wire import as_http, oip_binary
 
 IN_PROCESS = "ONNX Runtime alone"
 ECHO = "bare grpc.aio echo"
+GRPC_RAW = "bare grpc.aio and ONNX Runtime"
 JOULEBOX_GRPC = "joulebox, gRPC"
 OVERLOAD_FACTOR = 3.0
 DEADLINE_S = 1.0
@@ -46,34 +48,98 @@ class Plan:
     requests: int  # over which memory has to stay flat
     say: Say
 
-    def turns(self, names: Sequence[str]) -> Generator[tuple[int, str]]:
-        """Round by round, each name once a round, every round beginning with another one."""
+    def turns(self, names: Sequence[str], counts: Sequence[int]) -> Generator[tuple[int, str, int]]:
+        """Round by round and count by count, each name in turn, every round beginning with another one."""
         for number in range(self.rounds):
-            first = number % len(names)
-            for name in [*names[first:], *names[:first]]:
-                yield number + 1, name
+            first = number % max(1, len(names))
+            for count in counts:
+                for name in [*names[first:], *names[:first]]:
+                    yield number + 1, name, count
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is compared, once it is up; `measure` takes how many ask at once, and gives nothing where that makes no sense."""
+
+    process: Process | None
+    ready_s: float
+    measure: Callable[[int], Load | None]
+
+    def awake(self) -> AbstractContextManager[None]:
+        """While it is its turn."""
+        return self.process.awake() if self.process else nullcontext()
+
+
+Contenders = dict[str, Callable[[], AbstractContextManager[Contender]]]
 
 
 def compare(plan: Plan, model: Model, names: Sequence[str], connections: Sequence[int]) -> Compared:
     """The servers under `wrk`, one at a time; `IN_PROCESS` may be among them."""
+    contenders: Contenders = {
+        name: partial(_in_process, plan, model)
+        if name == IN_PROCESS
+        else partial(_under_wrk, plan, SERVERS[name], model)
+        for name in names
+    }
+    wires = {name: SERVERS[name].wire if name in SERVERS else "no server" for name in names}
+    return _side_by_side(plan, model, contenders, wires, connections)
+
+
+def _side_by_side(
+    plan: Plan, model: Model, contenders: Contenders, wires: dict[str, str], counts: Sequence[int]
+) -> Compared:
+    """All are up from the beginning, and stopped but for their turns: what a round compares is seconds apart, not minutes."""
     gathered = Gathered()
-    for number, name in plan.turns(names):
-        if name in gathered.not_run:
-            continue
-        plan.say(f"{model.name}: round {number} of {plan.rounds}, {name}")
-        try:
-            if name == IN_PROCESS:
-                gathered.loads[name, 1].append(in_process(plan, model))
+    with ExitStack() as stack:
+        up = dict(_bring_up(plan, contenders, stack, gathered))
+        for number, name, count in plan.turns(list(up), counts):
+            if name in gathered.not_run:
                 continue
-            with _served(SERVERS[name], model) as (server, folder):
-                gathered.started(name, server.ready_s, server.process.resident_mb())
-                for count in connections:
-                    gathered.loads[name, count].append(wrk(server, count, plan.seconds, folder))
-        except Exception as error:  # whatever is wrong with one server: the others' figures stand
+            plan.say(f"{model.name}: round {number} of {plan.rounds}, {count} at once, {name}")
+            try:
+                with up[name].awake():
+                    seen = up[name].measure(count)
+            except Exception as error:  # as above
+                gathered.not_run[name] = _reason(error)
+            else:
+                if seen is not None:
+                    gathered.loads[name, count].append(seen)
+    return gathered.result(model.title, wires)
+
+
+def _bring_up(
+    plan: Plan, contenders: Contenders, stack: ExitStack, gathered: Gathered
+) -> Generator[tuple[str, Contender]]:
+    for name, start in contenders.items():
+        plan.say(f"starting {name}")
+        try:
+            contender = stack.enter_context(start())
+        except Exception as error:  # whatever is wrong with one: the others' figures stand
             gathered.not_run[name] = _reason(error)
-    return gathered.result(
-        model.title, {name: SERVERS[name].wire if name in SERVERS else "no server" for name in names}
-    )
+            continue
+        if contender.process:
+            gathered.started(name, contender.ready_s, contender.process.resident_mb())
+            contender.process.pause()
+        yield name, contender
+
+
+@contextmanager
+def _under_wrk(plan: Plan, server: Server, model: Model) -> Generator[Contender]:
+    with _served(server, model) as (started, folder):
+        yield Contender(started.process, started.ready_s, lambda count: wrk(started, count, plan.seconds, folder))
+
+
+@contextmanager
+def _in_process(plan: Plan, model: Model) -> Generator[Contender]:
+    """ONNX Runtime alone, one inference after the other."""
+    command = [sys.executable, str(PEERS / "inprocess.py"), str(model.onnx), str(plan.seconds)]
+
+    def measure(count: int) -> Load | None:
+        if count > 1:
+            return None
+        return load.of(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+
+    yield Contender(None, nan, measure)
 
 
 def _reason(error: Exception) -> str:
@@ -86,38 +152,23 @@ def _served(server: Server, model: Model) -> Generator[tuple[Running, Path]]:
         yield started, Path(folder)
 
 
-def in_process(plan: Plan, model: Model) -> Load:
-    """ONNX Runtime alone, one inference after the other."""
-    command = [sys.executable, str(PEERS / "inprocess.py"), str(model.onnx), str(plan.seconds)]
-    return load.of(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-
-
 def grpc_beside_echo(plan: Plan, model: Model, calls: Sequence[int]) -> Compared:
-    """Unary calls to Joulebox and to a bare echo, by the same client with the same bytes."""
-    gathered = Gathered()
-    request = grpc_load.request_bytes(model)
-    for number, name in plan.turns([ECHO, JOULEBOX_GRPC]):
-        if name in gathered.not_run:
-            continue
-        plan.say(f"grpc: round {number} of {plan.rounds}, {name}")
-        try:
-            with _grpc_server(name, model, request) as (process, port, file, ready_s):
-                gathered.started(name, ready_s, process.resident_mb())
-                for count in calls:
-                    gathered.loads[name, count].append(grpc_load.measure(process, port, file, count, plan.seconds))
-        except Exception as error:  # as above
-            gathered.not_run[name] = _reason(error)
-    return gathered.result(model.title, {ECHO: "raw bytes", JOULEBOX_GRPC: "OIP gRPC"})
+    """Unary calls to Joulebox, to a bare echo, and to one that computes the inference, by the same client with the same bytes."""
+    wires = {ECHO: "raw bytes", GRPC_RAW: "raw bytes", JOULEBOX_GRPC: "OIP gRPC"}
+    contenders: Contenders = {name: partial(_under_grpc, plan, name, model) for name in wires}
+    return _side_by_side(plan, model, contenders, wires, calls)
 
 
 @contextmanager
-def _grpc_server(name: str, model: Model, request: bytes) -> Generator[tuple[Process, int, Path, float]]:
+def _under_grpc(plan: Plan, name: str, model: Model) -> Generator[Contender]:
     first = free_port()
-    if name == ECHO:
-        port, command = first, [sys.executable, str(PEERS / "grpc_echo.py"), str(first)]
-    else:
+    if name == JOULEBOX_GRPC:
         port = first + 1
         command = [*joulebox(model, first), "--grpc-port", str(port)]
+    else:
+        inference = [] if name == ECHO else [str(model.onnx)]
+        port, command = first, [sys.executable, str(PEERS / "grpc_raw.py"), str(first), *inference]
+    request = grpc_load.request_bytes(model)
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         running(command, own_environment(), Path(folder)) as process,
@@ -125,7 +176,8 @@ def _grpc_server(name: str, model: Model, request: bytes) -> Generator[tuple[Pro
         file = Path(folder, "request")
         file.write_bytes(request)
         _await_call(process, port, request)
-        yield process, port, file, time.monotonic() - process.started_s
+        ready_s = time.monotonic() - process.started_s
+        yield Contender(process, ready_s, lambda count: grpc_load.measure(process, port, file, count, plan.seconds))
 
 
 def _await_call(process: Process, port: int, request: bytes) -> None:

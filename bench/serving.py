@@ -1,8 +1,8 @@
 """Joulebox beside its peers and beside the limit for a Python ASGI server, in one run on one machine.
 
-Each server is started in turn with the same ONNX file, asked in its fastest format by the same load generator, round
-by round; a figure is the median over the rounds. What matters is the ratios. Run it with `make bench`, or a part of it
-with `python -m bench.serving --only small --peers none`.
+Each server has the same ONNX file and is asked in its fastest format by the same load generator, in short turns while the
+others are stopped; a figure is the median over the rounds. What matters is the ratios. Run it with `make bench`, or a part
+of it with `python -m bench.serving --only small --peers none`.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CONNECTIONS_MEDIUM = (1, 8)
 HOW = """Joulebox, as it comes (validation, metrics and energy accounting on), beside the limit for a Python ASGI server and beside its peers.
 The limit is raw uvicorn and ONNX Runtime: it takes a tensor's bytes and answers with bytes, without any protocol. Every server runs
 the same ONNX file with one worker and one thread of ONNX Runtime, each peer in a virtual environment of its own (`bench/peers/`) and
-in its fastest format. `wrk` with one thread asks them, in interleaved rounds; figures are medians over the rounds, and only good
-answers count. Server CPU is that of all its processes. Before it is measured, each server has to give ONNX Runtime's own answer.
+in its fastest format. `wrk` with one thread asks them in turns, while the others are stopped (SIGSTOP); figures are medians over
+the rounds, a ratio is the median of each round's own, and only good answers count. Server CPU is that of all its processes. Before it is measured, each server has to give ONNX Runtime's own answer.
 These are figures of one machine, whose cores the load generator shares: compare the ratios."""
 
 
@@ -115,8 +115,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parts, peers = tuple(PARTS), PEER_NAMES
     parser.add_argument("--only", type=lambda text: named(text, parts), default=parts, help=f"of {', '.join(parts)}")
     parser.add_argument("--peers", type=lambda text: named(text, peers), default=peers, help=f"of {', '.join(peers)}")
-    parser.add_argument("--rounds", type=int, default=5, help="each server is started once a round (default 5)")
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--rounds", type=int, default=12, help="each server has a turn in each (default 12)")
+    parser.add_argument("--seconds", type=int, default=1, help="of each measurement (default 1)")
     parser.add_argument("--requests", type=int, default=200_000, help="over which memory is watched (default 200000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the page there")

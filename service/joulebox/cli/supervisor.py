@@ -18,6 +18,7 @@ from pathlib import Path
 
 import typer
 
+from joulebox.cli.signals import Signals
 from joulebox.cli.sockets import steer
 from joulebox.metrics import forget_gauges
 
@@ -52,12 +53,11 @@ def run(listeners: list[socket.socket], settings: Mapping[str, str], drain_timeo
         "JOULEBOX_RUN_FOLDER": str(meeting),
         "PROMETHEUS_MULTIPROC_DIR": str(metrics),
     }
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        return _Supervisor(listeners, environment, home, drain_timeout_s).run()
+        with Signals(SIGNALS) as signals:
+            return _Supervisor(listeners, environment, home, drain_timeout_s, signals).run()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
@@ -74,15 +74,19 @@ class _Worker:
 
 
 class _Supervisor:
-    """Signals are blocked and waited for, so that none comes between two lines, and PID 1 gets them like any process."""
-
     def __init__(
-        self, listeners: list[socket.socket], environment: dict[str, str], home: Path, drain_timeout_s: float
+        self,
+        listeners: list[socket.socket],
+        environment: dict[str, str],
+        home: Path,
+        drain_timeout_s: float,
+        signals: Signals,
     ) -> None:
         self._workers = [_Worker(number, listener) for number, listener in enumerate(listeners, 1)]
         self._environment = environment
         self._home = home
         self._drain_timeout_s = drain_timeout_s
+        self._signals = signals
         self._clean = True
         self._steered: list[int] = []
 
@@ -92,18 +96,18 @@ class _Supervisor:
             for worker in self._workers:
                 if worker.process is None and worker.due_s <= time.monotonic():
                     self._start(worker)
-            stopping = self._asked_to_stop(signal.sigtimedwait(SIGNALS, self._wait_s()))
+            stopping = self._asked_to_stop(self._signals.wait(self._wait_s()))
             for worker, status in self._reap():
                 self._replace(worker, status)
             self._steer()
         self._stop()
         return 0 if self._clean else 1
 
-    def _asked_to_stop(self, received: signal.struct_siginfo | None) -> bool:
+    def _asked_to_stop(self, received: int | None) -> bool:
         """A hang-up asks to stop where there is a terminal to hang up; elsewhere it is the custom for "read settings again"."""
-        if received is None or received.si_signo == signal.SIGCHLD:
+        if received is None or received == signal.SIGCHLD:
             return False
-        if received.si_signo == signal.SIGHUP and not os.isatty(0):
+        if received == signal.SIGHUP and not os.isatty(0):
             _say("SIGHUP: API keys are read again whenever their file changes; other settings need a new start")
             return False
         return True
@@ -128,14 +132,21 @@ class _Supervisor:
         fd = worker.listener.fileno()
         worker.started_s = time.monotonic()
         replacement = ["--replacement"] if worker.deaths else []
-        worker.process = subprocess.Popen(
-            [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number), *replacement],
-            env={**self._environment, "JOULEBOX_WORKER_ID": str(worker.number)},
-            cwd=self._home,  # Python puts the working folder first on sys.path: nothing of the user's may lie there
-            pass_fds=[fd],
-            preexec_fn=_prepare,  # noqa: PLW1509  # this process has no other thread
-            start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which passes it on once
-        )
+        with self._signals.held():
+            worker.process = subprocess.Popen(
+                [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number), *replacement],
+                env={**self._environment, "JOULEBOX_WORKER_ID": str(worker.number)},
+                cwd=self._home,  # Python puts the working folder first on sys.path: nothing of the user's may lie there
+                pass_fds=[fd],
+                preexec_fn=self._prepare,  # noqa: PLW1509  # no other thread of this process runs Python
+                start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which passes it on once
+            )
+
+    def _prepare(self) -> None:
+        """In the worker, before it runs: signals as they come, and an end when this process is killed, or it would go on
+        serving unattended (see prctl(2))."""
+        self._signals.give_up()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def _reap(self) -> list[tuple[_Worker, int]]:
         """The workers that have ended, with their status. Orphans, which PID 1 inherits, end here too."""
@@ -177,23 +188,16 @@ class _Supervisor:
             worker.listener.close()
         deadline_s = time.monotonic() + self._drain_timeout_s + KILL_AFTER_S
         while any(worker.process is not None for worker in self._workers):
-            received = signal.sigtimedwait(SIGNALS, POLL_S)  # not for long: as PID 1 an end came without SIGCHLD
+            received = self._signals.wait(POLL_S)  # not for long: as PID 1 an end came without SIGCHLD
             for _, status in self._reap():
                 self._clean &= status in {0, -signal.SIGTERM}  # the latter, where it had not come to serving yet
-            if time.monotonic() > deadline_s or (received is not None and received.si_signo in STOP):
+            if time.monotonic() > deadline_s or (received is not None and received in STOP):
                 self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.process is not None:  # and thus not reaped, so that its id is no other's
                 os.kill(worker.process.pid, number)
-
-
-def _prepare() -> None:
-    """In the worker, before it runs: no blocked signals, and an end when this process is killed, or it would go on serving
-    unattended (see prctl(2))."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _say(message: str) -> None:

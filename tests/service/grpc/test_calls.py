@@ -62,6 +62,9 @@ class Slow:
         self.cancelled: list[str] = []
         self.error: Exception | None = None
 
+    def infer_now(self, _model: Any, _call: Any) -> None:
+        """Nothing is computed on the spot."""
+
     async def infer(self, model: Any, call: Call) -> Answer:
         self.begun.append(call.id)
         self.timeouts_s.append(call.timeout_s)
