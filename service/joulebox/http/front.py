@@ -4,7 +4,7 @@ A request for inference so never passes through BentoML's layers (metrics, traci
 what the inference of a small model does. Anything else is refused here, since BentoML would make a metric series of
 each path that it is asked for.
 
-`joulebox serve` brings whole requests (`connection.py`) to `begin`; under another ASGI server `__call__` does.
+`joulebox serve` brings whole requests (`connection.py`, `answers.py`) to `begin`; under another ASGI server `__call__` does.
 """
 
 from __future__ import annotations
