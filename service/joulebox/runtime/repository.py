@@ -9,15 +9,14 @@ import asyncio
 import gc
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from joulebox.metrics import Metrics
-from joulebox.package import PackageError, open_package
 from joulebox.runtime.errors import BadRequest, LoadError, NotFound, ServeError
 from joulebox.runtime.fleet import Fleet, Wanted
-from joulebox.runtime.model import Model, State
+from joulebox.runtime.launcher import Launcher
+from joulebox.runtime.model import Model
 from joulebox.runtime.records import NOTHING, Records, Totals, read_records
 from joulebox.runtime.settings import Settings
 from joulebox.runtime.sources import configured, loadable
@@ -27,15 +26,6 @@ log = logging.getLogger("joulebox.repository")
 FOLLOW_S = 0.05  # how often a worker looks whether something else is wanted
 SETTLE_S = 120.0  # for all workers to have done a change
 RETRY_S = 1.0  # after a change could not be followed
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A version that did not become ready."""
-
-    model: Model | None
-    version: str
-    reason: str
 
 
 class Repository:
@@ -50,7 +40,7 @@ class Repository:
         """Whether each model that was wanted at the start is ready or has failed."""
         self._settings = settings
         self.metrics = metrics
-        self._failed: dict[str, Failed] = {}
+        self._launcher = Launcher(settings, metrics, self.records)
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
         self._drains: set[asyncio.Task[None]] = set()
@@ -103,8 +93,9 @@ class Repository:
     async def index(self) -> list[dict[str, Any]]:
         """Served versions, those that failed with why, and packages that could be loaded."""
         entries = [_entry(model.name, model.version, "READY", "") for model in self.models.values()]
-        entries += [_entry(name, failed.version, "UNAVAILABLE", failed.reason) for name, failed in self._failed.items()]
-        known = self.models.keys() | self._failed.keys()
+        failed = self._launcher.failed
+        entries += [_entry(name, each.version, "UNAVAILABLE", each.reason) for name, each in failed.items()]
+        known = self.models.keys() | failed.keys()
         for name, package in (await asyncio.to_thread(loadable, self._settings)).items():
             if name not in known:
                 entries.append(_entry(name, package.manifest.version, "UNAVAILABLE", "unloaded"))
@@ -148,13 +139,13 @@ class Repository:
                 fresh = None
                 if not self._serves(name, str(package.folder)):
                     try:
-                        fresh = await self._bring_up(name, package.folder)
+                        fresh = await self._launcher.bring_up(name, package.folder)
                     except LoadError as error:
                         raise BadRequest(f"failed to load {name!r}: {error}") from error
                 wanted = self._want({**self._wanted().models, name: str(package.folder)}, undo=fresh)
                 if fresh is not None:
                     self._replace(fresh)
-                self._forget_failure(name)
+                self._launcher.forget(name)
                 self._report(wanted)
             await self._settled(wanted, name)
 
@@ -166,7 +157,7 @@ class Repository:
                     raise NotFound(f"failed to unload {name[:80]!r}: it is not served")
                 wanted = self._want(models)
                 drain = self._retire(name)
-                self._forget_failure(name)
+                self._launcher.forget(name)
                 self._report(wanted)
             await self._settled(wanted, name)
         if drain is not None:
@@ -199,7 +190,7 @@ class Repository:
             for name, folder in wanted.models.items():
                 if not self._serves(name, folder):
                     try:
-                        self._replace(await self._bring_up(name, Path(folder)))
+                        self._replace(await self._launcher.bring_up(name, Path(folder)))
                     except LoadError:
                         continue  # noted, and reported below
             for name in self.models.keys() - wanted.models.keys():
@@ -207,60 +198,11 @@ class Repository:
             self._report(wanted)
         _settle_garbage()
 
-    async def _bring_up(self, name: str, folder: Path) -> Model:
-        """A model that is ready and not yet served.
-
-        Raises:
-            LoadError: it did not become ready, which is noted with its reason.
-        """
-        model = None
-        try:
-            package = await asyncio.to_thread(open_package, folder)
-            if package.manifest.name != name:
-                raise LoadError(
-                    f"{folder}: a model named {package.manifest.name!r} is served already or is not {name!r}",
-                    "duplicate",
-                )
-            model = Model(package, self._settings, self.metrics, self.records)
-            await asyncio.to_thread(model.load)
-        except Exception as error:  # whatever it is, the other models shall serve
-            reason = error.reason if isinstance(error, LoadError) else "package"
-            if not isinstance(error, (LoadError, PackageError, OSError, MemoryError)):
-                log.exception("loading %s failed", name)
-                reason = "unknown"
-            self._note_failure(name, model, str(error), reason)
-            raise LoadError(str(error), reason) from error
-        running = model.running
-        log.info(
-            "%s %s is ready on %s (%s); %.3g ms each, batches of up to %d",
-            name,
-            model.version,
-            running.variant.name,
-            running.engine.name,
-            1e3 * running.plan.item_s,
-            running.plan.batch_max,
-        )
-        return model
-
-    def _note_failure(self, name: str, model: Model | None, message: str, reason: str) -> None:
-        log.error("%s is not served: %s", name, message)
-        if model is None or model.state is not State.FAILED:
-            self.metrics.load_failures.labels(name[:64], reason).inc()
-        if model is not None:
-            model.release()
-        self._forget_failure(name)
-        self._failed[name] = Failed(model, model.version if model else "", message)
-
-    def _forget_failure(self, name: str) -> None:
-        failed = self._failed.pop(name, None)
-        if failed is not None and failed.model is not None:
-            failed.model.enter_unloaded()
-
     def _replace(self, fresh: Model) -> None:
         """Serves this version from now on; the one before it answers what it has accepted."""
         self._retire(fresh.name)
         self.models[fresh.name] = fresh
-        self._forget_failure(fresh.name)
+        self._launcher.forget(fresh.name)
 
     def _retire(self, name: str) -> asyncio.Task[None] | None:
         model = self.models.pop(name, None)
@@ -288,8 +230,9 @@ class Repository:
 
     def _report(self, wanted: Wanted) -> None:
         """A model is ready in whatever version, but each that is not the wanted one is told with its reason."""
+        failed = self._launcher.failed
         others = [name for name, folder in wanted.models.items() if not self._serves(name, folder)]
-        failures = {name: self._failed[name].reason if name in self._failed else "not loaded" for name in others}
+        failures = {name: failed[name].reason if name in failed else "not loaded" for name in others}
         ready = all(name in self.models for name in wanted.models)
         self.fleet.report(wanted.generation, ready=ready, failures=failures)
 
@@ -307,7 +250,7 @@ class Repository:
             raise ServeError(f"{name!r} is not served by all workers: {'; '.join(failed)}")
 
     def _why(self, name: str) -> str:
-        failed = self._failed.get(name)
+        failed = self._launcher.failed.get(name)
         if failed is not None:
             return f": {failed.reason}"
         return f"; this server has {', '.join(sorted(self.models)) or 'none'}"
