@@ -1,7 +1,4 @@
-"""MLPerf Inference's scenarios, driven by MLCommons' own load generator (`mlcommons-loadgen`) over our connections.
-
-LoadGen decides what is asked when, takes the times and judges; what is here sends its samples and says when each is done.
-It runs in a thread of its own, which is outside Python most of the time.
+"""MLPerf Inference's scenarios, driven by MLCommons' own load generator over our connections.
 
 https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 """
@@ -9,22 +6,16 @@ https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
 from __future__ import annotations
 
 import asyncio
-import importlib
 import tempfile
-import threading
 import time
-from collections import deque
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import orjson
-
-from joulebox.bench.connection import OK, Answer, Connection
 from joulebox.bench.errors import BenchError, UsageError
+from joulebox.bench.loadgen import Sut, load_loadgen, percentiles_ms, read_log
 from joulebox.bench.result import Energy, Result, latency_ms
 from joulebox.bench.run import Session, Step, Watch, close_all, measure_step, run_until, spent, stopping_on_signals
 from joulebox.bench.tally import Tally
@@ -33,7 +24,6 @@ from joulebox.bench.target import read_ledger
 Scenario = Literal["SingleStream", "MultiStream", "Server", "Offline"]
 OFFICIAL_S = 600  # the least duration of a run by MLPerf's rules
 SERVER_SHARE = 0.5  # of the requests/s that the probe found, where no rate is asked for
-Sample = tuple[int, int]  # LoadGen's id of an issued sample, and its index in the library
 
 
 @dataclass(frozen=True)
@@ -89,18 +79,6 @@ METRICS: dict[Scenario, tuple[str, str, float]] = {
 }
 
 
-def load_loadgen() -> Any:
-    """MLCommons' module.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        return importlib.import_module("mlperf_loadgen")
-    except ImportError as error:
-        raise UsageError(f"--scenario needs MLCommons' LoadGen ({error}): pip install 'joulebox[mlperf]'") from error
-
-
 async def run_trial(session: Session, trial: Trial, watch: Watch) -> Summary | None:
     """Runs the scenario, after a second's probe that also warms the server up. None where the probe was interrupted.
 
@@ -127,7 +105,7 @@ async def _run(session: Session, trial: Trial, settings: _Settings, watch: Watch
     connections = [session.dial() for _ in range(trial.connections)]
     started_s = time.perf_counter()
     tally = Tally(started_s, started_s + trial.seconds)
-    sut = _Sut(settings.loadgen, session, trial.batch, connections, tally)
+    sut = Sut(settings.loadgen, session, trial.batch, connections, tally)
     with _folder(trial.out) as logs:
         try:
             await run_until(stop, sut.run(settings.settings, logs), lambda: watch(Step(trial.connections), tally))
@@ -143,7 +121,7 @@ async def _run(session: Session, trial: Trial, settings: _Settings, watch: Watch
         value=None if value is None else value * scale,
         valid=log.get("result_validity") == "VALID" and not tally.errors,
         reasons=_reasons(log, tally),
-        latency_ms=_percentiles(log),
+        latency_ms=percentiles_ms(log),
         queries=int(log.get("result_query_count", 0)),
         samples=sut.samples,
         seconds=seconds,
@@ -184,77 +162,6 @@ class _Settings:
         self.settings = settings
 
 
-class _Sut:
-    """The system under test, as LoadGen calls it: takes queries from its thread, sends them from the event loop."""
-
-    def __init__(
-        self, loadgen: Any, session: Session, batch: int, connections: Sequence[Connection], tally: Tally
-    ) -> None:
-        self._loadgen = loadgen
-        self._session = session
-        self._batch = batch
-        self._free = list(connections)
-        self._waiting: deque[Sequence[Sample]] = deque()
-        self._tally = tally
-        self._loop = asyncio.get_running_loop()
-        self.samples = 0
-
-    async def run(self, settings: Any, logs: Path) -> None:
-        """Until LoadGen is done. Where it is cancelled, LoadGen's thread stays behind: there is no way to end it."""
-        ended: asyncio.Future[None] = self._loop.create_future()
-
-        def test() -> None:
-            self._test(settings, logs)
-            self._loop.call_soon_threadsafe(ended.set_result, None)
-
-        threading.Thread(target=test, name="loadgen", daemon=True).start()
-        await ended
-
-    def _test(self, settings: Any, logs: Path) -> None:
-        loadgen, count = self._loadgen, len(self._session.tensors)
-        output = loadgen.LogOutputSettings()
-        output.outdir, output.copy_summary_to_stdout = str(logs), False
-        log = loadgen.LogSettings()
-        log.log_output, log.enable_trace = output, False
-        sut = loadgen.ConstructSUT(self._issue, _nothing)
-        library = loadgen.ConstructQSL(count, count, _nothing, _nothing)
-        try:
-            loadgen.StartTestWithLogSettings(sut, library, settings, log, str(logs / "audit.config"))
-        finally:
-            loadgen.DestroyQSL(library)
-            loadgen.DestroySUT(sut)
-
-    def _issue(self, query: Sequence[Any]) -> None:
-        """In LoadGen's thread, which an exception would end together with the process."""
-        samples = [(sample.id, sample.index) for sample in query]
-        with suppress(RuntimeError):  # the loop is closed: we were interrupted, and the process is about to end
-            self._loop.call_soon_threadsafe(self._take, samples)
-
-    def _take(self, samples: Sequence[Sample]) -> None:
-        self._waiting.extend(samples[begin : begin + self._batch] for begin in range(0, len(samples), self._batch))
-        while self._free and self._waiting:
-            self._send(self._free.pop(), self._waiting.popleft())
-
-    def _send(self, connection: Connection, samples: Sequence[Sample]) -> None:
-        def done(answer: Answer) -> None:
-            self._tally.record(answer)
-            self.samples += len(samples) if answer.kind == OK else 0
-            if self._waiting:
-                self._send(connection, self._waiting.popleft())
-            else:
-                self._free.append(connection)
-            response = self._loadgen.QuerySampleResponse
-            self._loadgen.QuerySamplesComplete([response(identifier, 0, 0) for identifier, _ in samples])
-
-        connection.send(self._request([index for _, index in samples]), done)
-
-    def _request(self, indices: Sequence[int]) -> bytes:
-        if len(indices) == 1:
-            return self._session.requests[indices[0]]
-        tensors = [self._session.tensors[index] for index in indices]
-        return self._session.build({name: np.concatenate([each[name] for each in tensors]) for name in tensors[0]})
-
-
 @contextmanager
 def _folder(out: Path | None) -> Generator[Path]:
     """Where LoadGen writes; a temporary folder unless it is to be kept."""
@@ -269,20 +176,6 @@ def _folder(out: Path | None) -> Generator[Path]:
     yield out
 
 
-def read_log(folder: Path) -> dict[str, Any]:
-    """LoadGen's detailed log: the last value of each key.
-
-    Raises:
-        BenchError: LoadGen has written none.
-    """
-    try:
-        lines = (folder / "mlperf_log_detail.txt").read_text("utf-8").splitlines()
-    except OSError as error:
-        raise BenchError(f"LoadGen left no log in {folder}: {error.strerror}") from error
-    entries = [orjson.loads(line.removeprefix(":::MLLOG ")) for line in lines if line.startswith(":::MLLOG ")]
-    return {entry["key"]: entry["value"] for entry in entries}
-
-
 def _reasons(log: dict[str, Any], tally: Tally) -> list[str]:
     said = [str(log.get(key) or "").strip() for key in ("result_invalid_reason", "early_stopping_result")]
     if log.get("result_perf_constraints_met") is False:
@@ -290,15 +183,3 @@ def _reasons(log: dict[str, Any], tally: Tally) -> list[str]:
     if tally.errors:
         said.insert(0, f"{sum(tally.errors.values())} requests failed")
     return [" ".join(reason.split()) for reason in said if reason]
-
-
-def _percentiles(log: dict[str, Any]) -> dict[str, float]:
-    """LoadGen's, of queries: in MultiStream one has several samples."""
-    of_query = "per_query_" if "result_99.00_percentile_per_query_latency_ns" in log else ""
-    names = {"p50": "50.00", "p90": "90.00", "p99": "99.00", "p99.9": "99.90"}
-    keys = {name: f"result_{number}_percentile_{of_query}latency_ns" for name, number in names.items()}
-    return {name: log[key] / 1e6 for name, key in keys.items() if key in log}
-
-
-def _nothing(*_: object) -> None:
-    pass  # our samples are in memory always, and requests are never held back

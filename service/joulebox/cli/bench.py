@@ -20,7 +20,8 @@ import joulebox
 from joulebox.bench.arrivals import Arrivals
 from joulebox.bench.errors import BenchError, UsageError
 from joulebox.bench.inputs import parse_shape
-from joulebox.bench.mlperf import Scenario, Summary, Trial, load_loadgen, run_trial
+from joulebox.bench.loadgen import load_loadgen
+from joulebox.bench.mlperf import Scenario, Summary, Trial, run_trial
 from joulebox.bench.progress import live_progress
 from joulebox.bench.report import report, scenario_report
 from joulebox.bench.result import Result
