@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 from PIL import Image
 
 from joulebox_build.model import load_folder
 from joulebox_build.recipe import load_recipe
+from servers import running
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S = 40.0
@@ -72,58 +69,9 @@ def serve(environment: dict[str, str], tmp_path: Path) -> Serve:
 
     @contextmanager
     def serve(command: Sequence[str]) -> Generator[httpx.Client]:
-        port = _free_port()
-        log = tmp_path / "server.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(port)],
-                env=environment,
-                cwd=tmp_path,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                _await_ready(client, process, log)
+        with running("--host", "127.0.0.1", command=command, environment=environment, folder=tmp_path) as server:
+            with httpx.Client(base_url=server.address, timeout=30) as client:
                 yield client
-        finally:
-            left = _stop(process)
-        assert not left, f"{left} outlived the server:\n{log.read_text()[-4000:]}"
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))  # fails where something listens still
+            server.stop(STOP_S)
 
     return serve
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if client.get("/readyz").status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass  # it does not listen yet
-        time.sleep(0.2)
-    pytest.fail(f"the server did not become ready (exit status {process.poll()}):\n{log.read_text()[-4000:]}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """What of the server and its children was left to kill."""
-    if process.poll() is not None:
-        return []
-    server = psutil.Process(process.pid)
-    family = [server, *server.children(recursive=True)]
-    process.terminate()
-    _, left = psutil.wait_procs(family, STOP_S)
-    for survivor in left:
-        survivor.kill()
-    process.wait()
-    return left

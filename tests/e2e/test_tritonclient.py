@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,12 +15,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from servers import JOULEBOX, SERVE
+
 http = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
 utils = pytest.importorskip("tritonclient.utils")
 
 pytestmark = pytest.mark.slow
 Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
-JOULEBOX = [sys.executable, "-m", "joulebox.cli.main"]
 KINDS = ["tokens", "state", "strings", "datatypes", "external"]
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
@@ -66,7 +66,7 @@ def test_imported_models_answer_as_onnx_runtime_does(onnx_models: ModuleType, se
         file = getattr(onnx_models, kind)(tmp_path)
         command = [*JOULEBOX, "import", str(file), "--name", kind, "--out", str(tmp_path / "packages" / kind)]
         subprocess.run(command, check=True, capture_output=True)
-    command = [*JOULEBOX, "serve", *(str(tmp_path / "packages" / kind) for kind in KINDS)]
+    command = [*SERVE, *(str(tmp_path / "packages" / kind) for kind in KINDS)]
     with serve(command) as server, connected(server) as client:
         for kind in KINDS:
             session = onnxruntime.InferenceSession(tmp_path / f"{kind}.onnx", providers=["CPUExecutionProvider"])
@@ -89,7 +89,7 @@ def test_imported_models_answer_as_onnx_runtime_does(onnx_models: ModuleType, se
 def test_the_shipped_model_names_clothes(package: Path, serve: Serve) -> None:
     images = np.frombuffer(gzip.decompress((FASHION / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
     labels = np.frombuffer(gzip.decompress((FASHION / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    with serve([*JOULEBOX, "serve", str(package)]) as server, connected(server) as client:
+    with serve([*SERVE, str(package)]) as server, connected(server) as client:
         metadata = client.get_model_metadata("fashion")
         (source,), (wanted,) = metadata["inputs"], metadata["outputs"]
         shape = [500 if size == -1 else size for size in source["shape"]]

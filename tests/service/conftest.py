@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from joulebox.package import Package, write_package
+from servers import serving
 
 HERE = Path(__file__).parent
 LABELS = ["red", "green", "blue"]
@@ -163,40 +157,3 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_package(folder / "tiny", fields(), files(), {"report.json": b"{}"})
     with serving(folder / "tiny") as address:
         yield address
-
-
-@contextmanager
-def serving(*packages: Path, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """`joulebox serve`, ready; stopped with SIGTERM, which has to end it with status 0."""
-    port = free_port()
-    command = [sys.executable, "-m", "joulebox.cli.main", "serve", *map(str, packages), "--port", str(port)]
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until(
-            lambda: (
-                httpx.get(f"{address}/livez").status_code == 200 and httpx.get(f"{address}/readyz").status_code == 200
-            )
-        )
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0, "nothing is left listening"
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with suppress(httpx.TransportError):
-            if holds():
-                return
-        time.sleep(0.05)
-    raise TimeoutError(f"not so within {seconds} s")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

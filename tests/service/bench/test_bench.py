@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import psutil
 import pytest
 
 from joulebox.package import Package
+from servers import JOULEBOX
 
 RESULT = {
     "loop", "connections", "rate", "seconds", "requests", "warmup_requests", "requests_per_s", "inferences_per_s", "latency_ms",
@@ -29,7 +29,7 @@ QUICK = ("--seconds", 0.5, "--warmup", 0.1)
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "joulebox.cli.main", "bench", *map(str, arguments)]
+    command = [*JOULEBOX, "bench", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=90, check=False, env={**os.environ, "COLUMNS": "100"}
     )
@@ -121,18 +121,7 @@ def test_over_grpc_to_a_package(package: Package) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_prints_what_there_is_and_leaves_nothing(package: Package, number: signal.Signals) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "joulebox.cli.main",
-        "bench",
-        str(package.folder),
-        "--seconds",
-        "60",
-        "--warmup",
-        "0.1",
-        "--json",
-    ]
+    command = [*JOULEBOX, "bench", str(package.folder), "--seconds", "60", "--warmup", "0.1", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _wait_for_load(process, package)
     process.send_signal(number)
@@ -212,18 +201,9 @@ def test_a_server_that_breaks_down_after_the_first_request_is_a_failure(stub: An
 
     async def run() -> tuple[int | None, bytes, bytes]:
         async with stub(answer).running() as address:
-            command = [
-                "-m",
-                "joulebox.cli.main",
-                "bench",
-                f"http://127.0.0.1:{address.port}",
-                "--model",
-                "m",
-                "--seconds",
-                "0.3",
-            ]
+            command = [*JOULEBOX, "bench", f"http://127.0.0.1:{address.port}", "--model", "m", "--seconds", "0.3"]
             pipe = asyncio.subprocess.PIPE
-            process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=pipe, stderr=pipe)
+            process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
             output, errors = await process.communicate()
             return process.returncode, output, errors
 

@@ -6,12 +6,13 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from servers import JOULEBOX, wait_until
 
 pytest.importorskip("mlperf_loadgen")
 
@@ -19,7 +20,7 @@ VALUES = {"SingleStream": "latency", "MultiStream": "latency", "Server": "querie
 
 
 def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "joulebox.cli.main", "bench", "--warmup", "0.1", *map(str, arguments)]
+    command = [*JOULEBOX, "bench", "--warmup", "0.1", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
@@ -78,15 +79,13 @@ def test_offline_samples_are_sent_in_batches(server: str) -> None:
     assert found["samples"] >= 1000
 
 
-def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(
-    server: str, tiny: Any, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-m", "joulebox.cli.main", "bench", server, "--model", "tiny"]
+def test_an_interrupt_prints_what_there_is_although_loadgen_cannot_be_stopped(server: str, tmp_path: Path) -> None:
+    command = [*JOULEBOX, "bench", server, "--model", "tiny"]
     command += ["--scenario", "SingleStream", "--seconds", "60", "--warmup", "0.1", "--json", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    tiny.wait_until((tmp_path / "mlperf_log_detail.txt").exists)
+    wait_until((tmp_path / "mlperf_log_detail.txt").exists)
     before = counted(server)
-    tiny.wait_until(lambda: counted(server) > before + 100)
+    wait_until(lambda: counted(server) > before + 100)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130, errors

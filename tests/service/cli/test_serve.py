@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import psutil
 import pytest
 
 from joulebox.package import Package, write_package
+from servers import JOULEBOX, free_port, running, serving, wait_until
 
 
 def joulebox(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "joulebox.cli.main", *map(str, arguments)]
+    command = [*JOULEBOX, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
     )
@@ -87,60 +87,57 @@ def test_nothing_to_serve_is_said() -> None:
     assert "name a PACKAGE" in done.stderr
 
 
-def test_a_grpc_port_in_use_is_said_before_anything_starts(package: Package, tiny: Any) -> None:
+def test_a_grpc_port_in_use_is_said_before_anything_starts(package: Package) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        done = joulebox("serve", package.folder, "--port", tiny.free_port(), "--grpc-port", port)
+        done = joulebox("serve", package.folder, "--port", free_port(), "--grpc-port", port)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "--grpc-port" in done.stderr
 
 
-def test_relative_paths_are_of_the_folder_that_it_starts_in(package: Package, cli: Any, tiny: Any) -> None:
-    with cli.running(tiny, "tiny/current", folder=package.folder.parent.parent) as server:
-        server.infer()
+def test_relative_paths_are_of_the_folder_that_it_starts_in(package: Package, cli: Any) -> None:
+    with running("tiny/current", folder=package.folder.parent.parent) as server:
+        cli.infer(server)
         given = server.workers()[1].environ()["JOULEBOX_PACKAGES"]
         assert given == str(package.folder.parent / "current"), "the link, which moves with new versions"
 
 
-def test_a_killed_server_leaves_no_worker(package: Package, tiny: Any) -> None:
-    port = tiny.free_port()
-    command = [sys.executable, "-m", "joulebox.cli.main", "serve", str(package.folder), "--port", str(port)]
-    server = psutil.Popen(command)
-    tiny.wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
-    (worker,) = server.children()
-    server.kill()
-    server.wait(10)
-    assert psutil.wait_procs([worker], timeout=20)[1] == []
+def test_a_killed_server_leaves_no_worker(package: Package) -> None:
+    with running(package.folder) as server:
+        (worker,) = server.workers().values()
+        server.process.kill()
+        server.process.wait(10)
+        assert psutil.wait_procs([worker], timeout=20)[1] == []
 
 
-def test_without_energy_source_it_is_none_and_never_zero(package: Package, tiny: Any, tmp_path: Path) -> None:
+def test_without_energy_source_it_is_none_and_never_zero(package: Package, tmp_path: Path) -> None:
     environment = {"JOULEBOX_CPU_WATTS": "off", "JOULEBOX_SYSFS": str(tmp_path)}
-    with tiny.serving(package.folder, environment=environment) as server:
+    with serving(package.folder, environment=environment) as server:
         answer = httpx.post(f"{server}/predict", json={"image": [[0] * 4] * 4}).json()
         assert answer["energy"] == {"joules": None, "source": "none", "provisional": True}
         assert "joules_total{" not in httpx.get(f"{server}/metrics").text
         assert httpx.get(f"{server}/energy").json()["devices"] == []
 
 
-def test_energy_is_measured_where_rapl_can_be_read(package: Package, tiny: Any, tmp_path: Path) -> None:
+def test_energy_is_measured_where_rapl_can_be_read(package: Package, tmp_path: Path) -> None:
     zone = tmp_path / "class/powercap/intel-rapl:0"
     zone.mkdir(parents=True)
     for file, content in (("name", "package-0"), ("energy_uj", "0"), ("max_energy_range_uj", "262143328850")):
         (zone / file).write_text(content)
-    with tiny.serving(package.folder, environment={"JOULEBOX_SYSFS": str(tmp_path)}) as server:
+    with serving(package.folder, environment={"JOULEBOX_SYSFS": str(tmp_path)}) as server:
         for number in range(1, 30):
             httpx.post(f"{server}/predict", json={"image": [[0] * 4] * 4}).raise_for_status()
             (tmp_path / "next").write_text(str(number * 1_000_000))
             (tmp_path / "next").rename(zone / "energy_uj")  # a reader of sysfs never sees half a number
-        tiny.wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["joules_total"] > 28)
+        wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["joules_total"] > 28)
         device = httpx.get(f"{server}/energy").json()["devices"][0]
         assert (device["device"], device["source"], device["reader"]) == ("cpu-package-0", "measured", "rapl")
         assert device["joules_total"] <= 29
         (zone / "energy_uj").unlink()
-        tiny.wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["watts"] is None)
+        wait_until(lambda: httpx.get(f"{server}/energy").json()["devices"][0]["watts"] is None)
         assert (
             'joulebox_device_power_watts{device="cpu-package-0",source="measured"} NaN'
             in httpx.get(f"{server}/metrics").text
@@ -149,17 +146,6 @@ def test_energy_is_measured_where_rapl_can_be_read(package: Package, tiny: Any, 
 
 def test_a_second_model_of_the_same_name_keeps_the_server_unready(package: Package, tiny: Any, tmp_path: Path) -> None:
     other = write_package(tmp_path / "other", tiny.fields(labels=["a", "b", "c"]), tiny.files(), {})
-    port = tiny.free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "joulebox.cli.main",
-        "serve",
-        str(package.folder),
-        str(other.folder),
-        "--port",
-        str(port),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = joulebox("serve", package.folder, other.folder, "--port", free_port())
     assert done.returncode == 2
     assert "served already" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 import subprocess
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from joulebox.package import Package
+from servers import SERVE, running
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the openssl command makes the certificates")
 
@@ -37,13 +39,11 @@ def infer(server: Any, cli: Any, context: ssl.SSLContext) -> httpx.Response:
     return httpx.post(f"https://127.0.0.1:{server.port}/v2/models/tiny/infer", content=cli.INFER, verify=context)
 
 
-def test_requests_are_answered_over_tls_and_plain_ones_fail_cleanly(
-    package: Package, tiny: Any, cli: Any, pem: Path
-) -> None:
+def test_requests_are_answered_over_tls_and_plain_ones_fail_cleanly(package: Package, cli: Any, pem: Path) -> None:
     trusting = ssl.create_default_context(cafile=pem / "ca.pem")
     options = ("--ssl-certfile", pem / "server.pem", "--ssl-keyfile", pem / "locked.key")
-    password = {"JOULEBOX_SSL_KEYFILE_PASSWORD": "secret"}
-    with cli.running(tiny, package.folder, *options, environment=password, verify=trusting) as server:
+    password = {**os.environ, "JOULEBOX_SSL_KEYFILE_PASSWORD": "secret"}
+    with running(package.folder, *options, environment=password, verify=trusting) as server:
         assert infer(server, cli, trusting).status_code == 200
         with pytest.raises(httpx.TransportError):
             httpx.get(f"http://127.0.0.1:{server.port}/v2")
@@ -57,7 +57,7 @@ def test_requests_are_answered_over_tls_and_plain_ones_fail_cleanly(
         assert "Traceback" not in server.said()
 
 
-def test_with_ca_certificates_clients_need_one(package: Package, tiny: Any, cli: Any, pem: Path) -> None:
+def test_with_ca_certificates_clients_need_one(package: Package, cli: Any, pem: Path) -> None:
     known = ssl.create_default_context(cafile=pem / "ca.pem")
     known.load_cert_chain(pem / "client.pem", pem / "client.key")
     options = (
@@ -68,7 +68,7 @@ def test_with_ca_certificates_clients_need_one(package: Package, tiny: Any, cli:
         "--ssl-ca-certs",
         pem / "ca.pem",
     )
-    with cli.running(tiny, package.folder, *options, verify=known) as server:
+    with running(package.folder, *options, verify=known) as server:
         assert infer(server, cli, known).status_code == 200
         with pytest.raises(httpx.TransportError):
             infer(server, cli, ssl.create_default_context(cafile=pem / "ca.pem"))
@@ -87,9 +87,9 @@ def test_with_ca_certificates_clients_need_one(package: Package, tiny: Any, cli:
     ],
 )
 def test_files_that_cannot_be_used_are_said_before_anything_starts(
-    package: Package, cli: Any, pem: Path, options: list[str], said: str
+    package: Package, pem: Path, options: list[str], said: str
 ) -> None:
-    command = [*cli.COMMAND, str(package.folder), *options]
+    command = [*SERVE, str(package.folder), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=pem, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

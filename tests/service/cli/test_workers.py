@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from joulebox.package import Package
+from servers import SERVE, running, wait_until
 
 
 def inferences(address: str) -> float:
@@ -27,34 +28,34 @@ def inferences(address: str) -> float:
     )
 
 
-def test_metrics_add_up_once_whichever_worker_is_asked_and_after_a_death(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--workers", 2) as server:
+def test_metrics_add_up_once_whichever_worker_is_asked_and_after_a_death(package: Package, cli: Any) -> None:
+    with running(package.folder, "--workers", 2) as server:
         before = inferences(server.address)  # of the warm-up, where that counts
-        server.infer(40)
+        cli.infer(server, 40)
         # A worker adds up what it has counted a few times a second, so that the others see it a moment later.
-        tiny.wait_until(lambda: {inferences(server.address) for _ in range(10)} == {before + 40})
+        wait_until(lambda: {inferences(server.address) for _ in range(10)} == {before + 40})
         folder = server.environment("PROMETHEUS_MULTIPROC_DIR")
         files = sorted(path.name for path in folder.iterdir())
         assert {name.rpartition("_")[2] for name in files} == {"1.db", "2.db"}
         for number in (1, 2):
             worker = server.workers()[number]
             worker.kill()
-            tiny.wait_until(lambda killed=worker, own=number: server.workers().get(own, killed).pid != killed.pid, 10)
-        server.infer(40)
-        tiny.wait_until(lambda: inferences(server.address) == before + 80)
+            wait_until(lambda killed=worker, own=number: server.workers().get(own, killed).pid != killed.pid, 10)
+        cli.infer(server, 40)
+        wait_until(lambda: inferences(server.address) == before + 80)
         assert sorted(path.name for path in folder.iterdir()) == files
 
 
-def test_gauges_of_a_dead_worker_are_gone(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--workers", 2) as server:
+def test_gauges_of_a_dead_worker_are_gone(package: Package) -> None:
+    with running(package.folder, "--workers", 2) as server:
         folder = server.environment("PROMETHEUS_MULTIPROC_DIR")
         (gauges,) = folder.glob("gauge_live*_1.db")
         before = gauges.stat().st_ino
         server.workers()[1].kill()
-        tiny.wait_until(lambda: not gauges.exists() or gauges.stat().st_ino != before)
+        wait_until(lambda: not gauges.exists() or gauges.stat().st_ino != before)
 
 
-def test_a_worker_killed_under_load_takes_no_other_with_it(package: Package, tiny: Any, cli: Any) -> None:
+def test_a_worker_killed_under_load_takes_no_other_with_it(package: Package, cli: Any) -> None:
     async def load(server: Any) -> tuple[list[Any], set[int], float]:
         done = asyncio.Event()
         tallies = [cli.Tally() for _ in range(12)]
@@ -66,15 +67,15 @@ def test_a_worker_killed_under_load_takes_no_other_with_it(package: Package, tin
         killed_s = time.monotonic()
         victim.kill()
         answered = [tally.answered for tally in tallies]
-        await asyncio.to_thread(tiny.wait_until, lambda: server.workers().get(1, victim).pid != victim.pid)
+        await asyncio.to_thread(wait_until, lambda: server.workers().get(1, victim).pid != victim.pid)
         replaced_s = time.monotonic() - killed_s
         again = lambda: all(tally.answered > count for tally, count in zip(tallies, answered, strict=True))  # noqa: E731
-        await asyncio.to_thread(tiny.wait_until, again)  # the dead worker's clients too
+        await asyncio.to_thread(wait_until, again)  # the dead worker's clients too
         done.set()
         await asyncio.gather(*clients)
         return tallies, own, replaced_s
 
-    with cli.running(tiny, package.folder, "--workers", 2) as server:
+    with running(package.folder, "--workers", 2) as server:
         tallies, own, replaced_s = asyncio.run(load(server))
     lost = [port for tally in tallies for port in tally.unanswered]
     assert set(lost) <= own, "only the dead worker's own"
@@ -84,9 +85,7 @@ def test_a_worker_killed_under_load_takes_no_other_with_it(package: Package, tin
 
 
 @pytest.mark.parametrize(("workers", "keep"), [(1, True), (2, True), (2, False)])
-def test_sigterm_under_load_answers_all_that_was_accepted(
-    package: Package, tiny: Any, cli: Any, workers: int, keep: bool
-) -> None:
+def test_sigterm_under_load_answers_all_that_was_accepted(package: Package, cli: Any, workers: int, keep: bool) -> None:
     async def load(server: Any) -> tuple[list[Any], int]:
         done = asyncio.Event()
         tallies = [cli.Tally() for _ in range(24)]
@@ -98,7 +97,7 @@ def test_sigterm_under_load_answers_all_that_was_accepted(
         await asyncio.gather(*clients)
         return tallies, status
 
-    with cli.running(tiny, package.folder, "--workers", workers) as server:
+    with running(package.folder, "--workers", workers) as server:
         home = server.environment("BENTOML_HOME")
         tallies, status = asyncio.run(load(server))
     assert [tally.unanswered for tally in tallies] == [[]] * 24
@@ -108,10 +107,10 @@ def test_sigterm_under_load_answers_all_that_was_accepted(
     assert not home.exists(), "no files are left"
 
 
-def test_while_draining_it_is_unready_and_closes_what_it_answers(package: Package, tiny: Any, cli: Any) -> None:
+def test_while_draining_it_is_unready_and_closes_what_it_answers(package: Package, cli: Any) -> None:
     question = b"GET /readyz HTTP/1.1\r\nhost: t\r\n\r\n"
     with (
-        cli.running(tiny, package.folder) as server,
+        running(package.folder) as server,
         server.connect() as slow,
         server.connect() as asking,
         server.connect() as idle,
@@ -127,7 +126,7 @@ def test_while_draining_it_is_unready_and_closes_what_it_answers(package: Packag
         answer = idle.recv(4096).lower()
         assert answer.startswith(b"http/1.1 503")
         assert b"connection: close" in answer
-        tiny.wait_until(lambda: _refuses(server))
+        wait_until(lambda: _refuses(server))
         slow.sendall(cli.REQUEST[-10:])
         answer = slow.recv(4096).lower()
         assert answer.startswith(b"http/1.1 200")
@@ -135,8 +134,8 @@ def test_while_draining_it_is_unready_and_closes_what_it_answers(package: Packag
         assert server.process.wait(10) == 0
 
 
-def test_idle_connections_do_not_delay_the_end(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder) as server, server.connect(), server.connect() as kept:
+def test_idle_connections_do_not_delay_the_end(package: Package, cli: Any) -> None:
+    with running(package.folder) as server, server.connect(), server.connect() as kept:
         kept.sendall(cli.REQUEST)
         assert kept.recv(4096).startswith(b"HTTP/1.1 200")
         started_s = time.monotonic()
@@ -153,8 +152,8 @@ def _refuses(server: Any) -> bool:
     return False
 
 
-def test_the_drain_timeout_ends_what_does_not_end(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--drain-timeout", 1) as server, server.connect() as slow:
+def test_the_drain_timeout_ends_what_does_not_end(package: Package, cli: Any) -> None:
+    with running(package.folder, "--drain-timeout", 1) as server, server.connect() as slow:
         slow.sendall(cli.REQUEST[:-10])
         time.sleep(0.2)
         started_s = time.monotonic()
@@ -163,16 +162,16 @@ def test_the_drain_timeout_ends_what_does_not_end(package: Package, tiny: Any, c
         assert "1 requests were not answered within the drain timeout of 1 s" in server.said()
 
 
-def test_a_worker_that_cannot_end_is_killed(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--drain-timeout", 0.2) as server:
+def test_a_worker_that_cannot_end_is_killed(package: Package) -> None:
+    with running(package.folder, "--drain-timeout", 0.2) as server:
         home = server.environment("BENTOML_HOME")
         server.workers()[1].suspend()
         assert server.stop() == 1
         assert not home.exists()
 
 
-def test_a_second_signal_ends_at_once(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--workers", 2) as server, server.connect() as slow:
+def test_a_second_signal_ends_at_once(package: Package, cli: Any) -> None:
+    with running(package.folder, "--workers", 2) as server, server.connect() as slow:
         home, workers = server.environment("BENTOML_HOME"), list(server.workers().values())
         slow.sendall(cli.REQUEST[:-10])
         time.sleep(0.2)
@@ -186,25 +185,25 @@ def test_a_second_signal_ends_at_once(package: Package, tiny: Any, cli: Any) -> 
         assert not home.exists()
 
 
-def test_a_signal_during_the_start_is_a_clean_end(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder, "--workers", 2, ready=False) as server:
-        tiny.wait_until(lambda: len(server.workers()) == 2)
+def test_a_signal_during_the_start_is_a_clean_end(package: Package) -> None:
+    with running(package.folder, "--workers", 2, ready=False) as server:
+        wait_until(lambda: len(server.workers()) == 2)
         assert server.stop() == 0
 
 
-def test_a_hang_up_changes_nothing(package: Package, tiny: Any, cli: Any) -> None:
-    with cli.running(tiny, package.folder) as server:
+def test_a_hang_up_changes_nothing(package: Package, cli: Any) -> None:
+    with running(package.folder) as server:
         (worker,) = server.workers().values()
         for process in (server.process, worker):
             process.send_signal(signal.SIGHUP)
-        server.infer(3)
+        cli.infer(server, 3)
         assert list(server.workers().values()) == [worker]
         assert server.stop() == 0
 
 
-def test_a_worker_that_never_comes_up_ends_the_server(package: Package, tiny: Any, cli: Any, tmp_path: Path) -> None:
-    with cli.running(
-        tiny, package.folder, environment={"BENTOML_CONFIG": str(tmp_path / "none")}, ready=False
+def test_a_worker_that_never_comes_up_ends_the_server(package: Package, tmp_path: Path) -> None:
+    with running(
+        package.folder, environment={**os.environ, "BENTOML_CONFIG": str(tmp_path / "none")}, ready=False
     ) as server:
         assert server.process.wait(90) == 1
         assert "error: worker 1 died 5 times within 10 s of its start" in server.said()
@@ -219,11 +218,11 @@ main()
 """
 
 
-def test_orphans_are_reaped_as_pid_1_has_to(package: Package, tiny: Any, cli: Any, tmp_path: Path) -> None:
+def test_orphans_are_reaped_as_pid_1_has_to(package: Package, tmp_path: Path) -> None:
     wrapper = [sys.executable, "-c", SUBREAPER, str(tmp_path / "orphan"), "serve"]
-    with cli.running(tiny, package.folder, wrapper=wrapper) as server:
+    with running(package.folder, command=wrapper) as server:
         orphan = int((tmp_path / "orphan").read_text())
-        tiny.wait_until(lambda: not psutil.pid_exists(orphan))
+        wait_until(lambda: not psutil.pid_exists(orphan))
         assert server.stop() == 0
 
 
@@ -236,12 +235,12 @@ def _may_unshare() -> bool:
 
 
 @pytest.mark.skipif(not _may_unshare(), reason="this host allows no new PID namespace")
-def test_it_obeys_as_pid_1_of_a_container(package: Package, tiny: Any, cli: Any) -> None:
-    wrapper = ["unshare", "--user", "--pid", "--fork", "--kill-child", *cli.COMMAND]
-    with cli.running(tiny, package.folder, wrapper=wrapper) as server:
+def test_it_obeys_as_pid_1_of_a_container(package: Package) -> None:
+    wrapper = ["unshare", "--user", "--pid", "--fork", "--kill-child", *SERVE]
+    with running(package.folder, command=wrapper) as server:
         (first,) = server.process.children()
         (worker,) = first.children()
         worker.kill()
-        tiny.wait_until(lambda: [child.pid != worker.pid for child in first.children()] == [True])
+        wait_until(lambda: [child.pid != worker.pid for child in first.children()] == [True])
         os.kill(first.pid, signal.SIGTERM)
         assert server.process.wait(20) == 0

@@ -14,6 +14,7 @@ import pytest
 from joulebox.engine.datatypes import NUMPY
 from joulebox.grpc import messages
 from joulebox.package import write_package
+from servers import free_port, serving
 
 Serve = Callable[..., AbstractContextManager[str]]
 
@@ -45,17 +46,17 @@ def packages(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def serve(tiny: Any) -> Serve:
+def serve() -> Serve:
     """`with serve(package, …, VARIABLE=value) as address:` a server; the address is that of its gRPC port."""
 
     @contextmanager
-    def serving(*packages: Path, **environment: str) -> Iterator[str]:
-        port = tiny.free_port()
+    def serve(*packages: Path, **environment: str) -> Iterator[str]:
+        port = free_port()
         named = {f"JOULEBOX_{name}": value for name, value in environment.items()}
-        with tiny.serving(*packages, environment={"JOULEBOX_GRPC_PORT": str(port), **named}):
+        with serving(*packages, environment={"JOULEBOX_GRPC_PORT": str(port), **named}):
             yield f"127.0.0.1:{port}"
 
-    return serving
+    return serve
 
 
 @pytest.fixture(scope="session")

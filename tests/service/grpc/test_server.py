@@ -16,6 +16,7 @@ from joulebox.engine.datatypes import NUMPY
 from joulebox.grpc import messages
 from joulebox.grpc.contents import FIELDS
 from joulebox.oip.tensors import to_raw
+from servers import free_port, serving
 
 SERVING, NOT_SERVING = messages.HealthCheckResponse.SERVING, messages.HealthCheckResponse.NOT_SERVING
 
@@ -188,9 +189,9 @@ def test_the_repository_can_be_closed(serve: Any, packages: list[Path], connect:
         client.channel.close()
 
 
-def test_requests_are_counted(tiny: Any, packages: list[Path], connect: Callable[[str], Any]) -> None:
-    port = tiny.free_port()
-    with tiny.serving(packages[0], environment={"JOULEBOX_GRPC_PORT": str(port)}) as http:
+def test_requests_are_counted(packages: list[Path], connect: Callable[[str], Any]) -> None:
+    port = free_port()
+    with serving(packages[0], environment={"JOULEBOX_GRPC_PORT": str(port)}) as http:
         client = connect(f"127.0.0.1:{port}")
         for _ in range(3):
             client.infer(request())

@@ -8,13 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -23,8 +22,11 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from servers import wait_until
+
 SUMS = [45.0, 35.0, 40.0]  # of the tiny model, for the image 0, 1, … 15
 IMAGE = np.arange(16, dtype=np.float32)
+OURS = ("joulebox.server.worker",)
 
 
 @dataclass
@@ -77,8 +79,8 @@ class Worker:
 
 
 @contextmanager
-def working(tiny: ModuleType, *packages: Path, **settings: object) -> Iterator[Worker]:
-    """A worker, ready; `settings` are those of `runtime/settings.py`. SIGTERM has to end it with status 0."""
+def working(*packages: Path, module: Sequence[str] = OURS, **settings: object) -> Iterator[Worker]:
+    """A worker, run by `module`, ready; `settings` are those of `runtime/settings.py`. SIGTERM has to end it cleanly."""
     with TemporaryDirectory() as home, socket.socket() as listener:
         metrics, run = Path(home, "metrics"), Path(home, "run")
         metrics.mkdir()
@@ -96,14 +98,14 @@ def working(tiny: ModuleType, *packages: Path, **settings: object) -> Iterator[W
         }
         descriptor = str(listener.fileno())
         process = subprocess.Popen(
-            [sys.executable, "-m", "joulebox.server.worker", "--fd", descriptor, "--worker-id", "1"],
+            [sys.executable, "-m", *module, "--fd", descriptor, "--worker-id", "1"],
             env=environment,
             cwd=home,
             pass_fds=[listener.fileno()],
         )
         worker = Worker(listener.getsockname()[1], psutil.Process(process.pid))
         try:
-            tiny.wait_until(lambda: httpx.get(f"{worker.url}/v2/health/ready").status_code == 200)
+            wait_until(lambda: httpx.get(f"{worker.url}/v2/health/ready").status_code == 200)
             yield worker
         finally:
             process.send_signal(signal.SIGTERM)
@@ -114,9 +116,3 @@ def working(tiny: ModuleType, *packages: Path, **settings: object) -> Iterator[W
 def work() -> Any:
     """`working`, for tests that need settings of their own."""
     return working
-
-
-@pytest.fixture(scope="session")
-def worker_class() -> Any:
-    """`Worker`, for tests that start one in another way."""
-    return Worker

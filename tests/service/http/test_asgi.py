@@ -2,67 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
 import pytest
 
 from joulebox.package import write_package
+from servers import wait_until
 
-SERVICE = "joulebox.server.service:InferenceService"
+BENTOML = ("_bentoml_impl.worker.service", "joulebox.server.service:InferenceService")
 
 
 @pytest.fixture(scope="module")
-def worker(tiny: Any, worker_class: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    home = tmp_path_factory.mktemp("home")
-    packages = [write_package(home / "tiny", tiny.fields(), tiny.files(), {}), tiny.slow_package(home / "slow")]
-    (home / "metrics").mkdir()
-    environment = {
-        **os.environ,
-        "BENTOML_HOME": str(home),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "PROMETHEUS_MULTIPROC_DIR": str(home / "metrics"),
-        "JOULEBOX_PACKAGES": os.pathsep.join(str(package.folder) for package in packages),
-        "JOULEBOX_BODY_BYTES_MAX": "4000000",
-        "JOULEBOX_BATCH_MAX": "64",
-        "JOULEBOX_BATCH_DELAY_MS": "400",
-    }
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        descriptor = str(listener.fileno())
-        command = [
-            sys.executable,
-            "-m",
-            "_bentoml_impl.worker.service",
-            SERVICE,
-            "--fd",
-            descriptor,
-            "--worker-id",
-            "1",
-        ]
-        process = subprocess.Popen(command, env=environment, cwd=home, pass_fds=[listener.fileno()])
-        running = worker_class(listener.getsockname()[1], psutil.Process(process.pid))
-        try:
-            tiny.wait_until(lambda: ready(running))
-            yield running
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
-def ready(worker: Any) -> bool:
-    try:
-        return worker.ask("GET", "/v2/health/ready")[0] == 200
-    except OSError:
-        return False
+def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder = tmp_path_factory.mktemp("packages")
+    package, slow = write_package(folder / "tiny", tiny.fields(), tiny.files(), {}), tiny.slow_package(folder / "slow")
+    limits = {"body_bytes_max": 4_000_000, "batch_max": 64, "batch_delay_ms": 400}
+    with work(package.folder, slow.folder, module=BENTOML, run_folder="", **limits) as running:
+        yield running
 
 
 def test_it_answers_and_says_how_long_it_took(worker: Any) -> None:
@@ -80,24 +38,24 @@ def test_large_bodies_are_refused(worker: Any) -> None:
     assert worker.answers()
 
 
-def test_what_a_client_that_has_gone_had_asked_for_is_dropped(worker: Any, tiny: Any) -> None:
+def test_what_a_client_that_has_gone_had_asked_for_is_dropped(worker: Any) -> None:
     image = b'{"inputs":[{"name":"image","shape":[1,1,4,4],"datatype":"FP32","data":[0' + b",0" * 15 + b"]}]}"
     before = worker.metric("joulebox_inferences_total", model="slow")
     with worker.connect() as client:
         client.sendall(
             b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(image) + image
         )
-        tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
-    tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
+        wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
+    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
     time.sleep(0.5)
     assert worker.metric("joulebox_inferences_total", model="slow") == before
     assert worker.metric("joulebox_request_duration_seconds_count", code="499") == 1
 
 
-def test_a_client_that_goes_in_its_body_is_no_error(worker: Any, tiny: Any) -> None:
+def test_a_client_that_goes_in_its_body_is_no_error(worker: Any) -> None:
     files = worker.files
     for _ in range(20):
         with worker.connect() as client:
             client.sendall(b"POST /v2/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
     assert worker.answers()
-    tiny.wait_until(lambda: worker.files <= files, 5)
+    wait_until(lambda: worker.files <= files, 5)

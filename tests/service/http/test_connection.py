@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from joulebox.package import write_package
+from servers import wait_until
 
 KIB, MIB = 2**10, 2**20
 IMAGE = np.arange(16, dtype=np.float32)
@@ -42,7 +43,7 @@ def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         "batch_max": 64,
         "batch_delay_ms": 1e3 * DELAY_S,
     }
-    with work(tiny, package.folder, slow.folder, **limits) as running:
+    with work(package.folder, slow.folder, **limits) as running:
         assert running.answers()
         assert running.ask("GET", "/docs.json")[0] == 200  # BentoML opens what it needs at its first page
         before = running.resident_bytes
@@ -51,12 +52,12 @@ def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(autouse=True)
-def _goes_on(worker: Any, tiny: Any) -> Iterator[None]:
+def _goes_on(worker: Any) -> Iterator[None]:
     before = worker.files
     yield
     assert worker.answers()
-    tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
-    tiny.wait_until(lambda: worker.files <= before, 5)
+    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
+    wait_until(lambda: worker.files <= before, 5)
 
 
 def infer(items: int = 1, *, headers: bytes = b"", model: bytes = b"tiny", name: str = "") -> bytes:
@@ -412,14 +413,14 @@ def test_a_client_that_goes_in_its_body_leaves_nothing(worker: Any) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_work_for_a_client_that_has_gone_is_dropped(worker: Any, tiny: Any, reset: bool) -> None:
+def test_work_for_a_client_that_has_gone_is_dropped(worker: Any, reset: bool) -> None:
     before = worker.metric("joulebox_inferences_total", model="slow")
     with worker.connect() as client:
         client.sendall(infer(model=b"slow") * 2)
-        tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
+        wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
         if reset:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, DELAY_S)
+    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, DELAY_S)
     time.sleep(1.2 * DELAY_S)
     assert worker.metric("joulebox_inferences_total", model="slow") == before
     assert worker.metric("joulebox_request_duration_seconds_count", code="499") >= 1

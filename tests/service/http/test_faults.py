@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from joulebox.package import write_package
+from servers import wait_until
 
 IMAGE = np.arange(16, dtype=np.float32)
 SUMS = np.array([45.0, 35.0, 40.0], np.float32)
@@ -98,15 +99,15 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def worker(work: Any, tiny: Any, out: Path) -> Iterator[Any]:
     write(tiny, out, 0)
-    with work(tiny, out, body_timeout_s=2, idle_timeout_s=2) as running:
+    with work(out, body_timeout_s=2, idle_timeout_s=2) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _goes_on(worker: Any, tiny: Any) -> Iterator[None]:
+def _goes_on(worker: Any) -> Iterator[None]:
     yield
     assert worker.answers()
-    tiny.wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
+    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
 
 
 def load(worker: Any) -> tuple[int, bytes]:
@@ -144,8 +145,8 @@ def test_swapping_leaves_nothing_behind(worker: Any, tiny: Any, out: Path) -> No
     swap(1000, 10)
     files, threads, held = worker.files, worker.process.num_threads(), worker.resident_bytes
     swap(2000, 25)
-    tiny.wait_until(lambda: worker.files <= files, 5)
-    tiny.wait_until(lambda: worker.process.num_threads() <= threads, 5)
+    wait_until(lambda: worker.files <= files, 5)
+    wait_until(lambda: worker.process.num_threads() <= threads, 5)
     assert worker.resident_bytes - held < 12 * MIB
 
 
@@ -192,7 +193,7 @@ def test_who_loads_and_leaves_has_loaded(worker: Any, tiny: Any, out: Path) -> N
     with worker.connect() as client:
         client.sendall(b"POST /v2/repository/models/tiny/load HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         time.sleep(0.005)
-    tiny.wait_until(lambda: [entry["version"] for entry in index(worker)] == [package.manifest.version], 10)
+    wait_until(lambda: [entry["version"] for entry in index(worker)] == [package.manifest.version], 10)
 
 
 def vanish(port: int, seconds: float) -> None:
@@ -208,13 +209,13 @@ def vanish(port: int, seconds: float) -> None:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_clients_that_vanish_under_load_harm_nobody(worker: Any, tiny: Any) -> None:
+def test_clients_that_vanish_under_load_harm_nobody(worker: Any) -> None:
     files, held = worker.files, worker.resident_bytes
     with Load(worker.port, clients=2) as clients:
         vanish(worker.port, 2.0)
         clients.wait(20)
     assert set(clients.answers) == {200}, clients.answers
-    tiny.wait_until(lambda: worker.files <= files, 5)
+    wait_until(lambda: worker.files <= files, 5)
     assert worker.resident_bytes - held < 30 * MIB
 
 
@@ -223,7 +224,7 @@ def test_a_full_disk_while_loading_changes_nothing(work: Any, tiny: Any, tmp_pat
     resource = pytest.importorskip("resource")
     out = tmp_path / "tiny"
     good = write(tiny, out, 1).manifest.version
-    with work(tiny, out) as worker:
+    with work(out) as worker:
         before = resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE)
         write(tiny, out, 2)
         with Load(worker.port, clients=2) as clients:
@@ -243,7 +244,7 @@ def test_a_full_disk_while_loading_changes_nothing(work: Any, tiny: Any, tmp_pat
 
 
 @pytest.mark.slow
-def test_20_000_requests_of_all_kinds_leave_the_process_as_it_was(worker: Any, tiny: Any) -> None:
+def test_20_000_requests_of_all_kinds_leave_the_process_as_it_was(worker: Any) -> None:
     kinds = [
         ("POST", "/v2/models/tiny/infer", *request()),
         ("POST", "/v2/models/tiny/infer", *request(64)),
@@ -268,6 +269,6 @@ def test_20_000_requests_of_all_kinds_leave_the_process_as_it_was(worker: Any, t
     ask(4000)
     files, threads, held = worker.files, worker.process.num_threads(), worker.resident_bytes
     ask(20_000)
-    tiny.wait_until(lambda: worker.files <= files, 5)
+    wait_until(lambda: worker.files <= files, 5)
     assert worker.process.num_threads() <= threads
     assert worker.resident_bytes - held < 6 * MIB

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from joulebox.package import write_package
+from servers import wait_until
 
 CONNECTIONS, HELD_BYTES, AT_ONCE = 20, 300_000, 3
 START = b"POST /v2/models/tiny/infer HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
@@ -28,21 +29,21 @@ def package(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(work: Any, tiny: Any, package: Path) -> Iterator[Any]:
+def worker(work: Any, package: Path) -> Iterator[Any]:
     limits = {
         "connections_max": CONNECTIONS,
         "inflight_bytes_max": HELD_BYTES,
         "body_bytes_max": 200_000,
         "client_inflight_max": AT_ONCE,
     }
-    with work(tiny, package, **limits) as running:
+    with work(package, **limits) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def _frees_what_was_held(worker: Any, tiny: Any) -> Iterator[None]:
+def _frees_what_was_held(worker: Any) -> Iterator[None]:
     yield
-    tiny.wait_until(worker.answers, 5)
+    wait_until(worker.answers, 5)
 
 
 def first(client: socket.socket) -> tuple[int, bytes]:
@@ -57,7 +58,7 @@ def first(client: socket.socket) -> tuple[int, bytes]:
     return int(content.split(b" ", 2)[1]), content
 
 
-def test_more_connections_than_the_limit_are_told_so_and_closed(worker: Any, tiny: Any) -> None:
+def test_more_connections_than_the_limit_are_told_so_and_closed(worker: Any) -> None:
     before = worker.files
     with ExitStack() as stack:
         kept = [stack.enter_context(worker.connect()) for _ in range(CONNECTIONS)]
@@ -71,10 +72,10 @@ def test_more_connections_than_the_limit_are_told_so_and_closed(worker: Any, tin
         assert b"20 connections are open, which is the limit" in content
         time.sleep(LINGER_S + SWEEP_S)
         assert worker.files <= before + CONNECTIONS + 1, "also of clients that do not close"
-    tiny.wait_until(lambda: worker.files <= before, 5)
+    wait_until(lambda: worker.files <= before, 5)
 
 
-def test_bodies_under_way_are_bounded_together_and_freed(worker: Any, tiny: Any) -> None:
+def test_bodies_under_way_are_bounded_together_and_freed(worker: Any) -> None:
     for _ in range(3):
         with worker.connect() as one, worker.connect() as other:
             one.sendall(START % 190_000 + b"x" * 180_000)
@@ -84,7 +85,7 @@ def test_bodies_under_way_are_bounded_together_and_freed(worker: Any, tiny: Any)
             assert status == 503
             assert b"retry-after: 1\r\n" in content
             assert b"300000 bytes" in content
-        tiny.wait_until(worker.answers, 5)
+        wait_until(worker.answers, 5)
 
 
 def test_what_a_compressed_body_holds_counts_and_is_bounded(worker: Any) -> None:
@@ -118,13 +119,11 @@ def test_a_client_over_its_own_limit_gets_429_and_others_go_on(worker: Any) -> N
             assert other.recv(12) == b"HTTP/1.1 200"
 
 
-def test_keys_are_asked_for_and_change_while_the_server_runs(
-    work: Any, tiny: Any, package: Path, tmp_path: Path
-) -> None:
+def test_keys_are_asked_for_and_change_while_the_server_runs(work: Any, package: Path, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(f"camera:{OLD}\n")
     file.chmod(0o600)
-    with work(tiny, package, api_keys_file=file) as keyed:
+    with work(package, api_keys_file=file) as keyed:
         for path in ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready"):
             assert keyed.ask("GET", path)[0] == 200, "probes carry no key"
         for path in (
@@ -151,20 +150,20 @@ def test_keys_are_asked_for_and_change_while_the_server_runs(
         assert keyed.ask("GET", "/v2", X_API_Key=OLD)[0] == 200
         assert keyed.ask("GET", "/v2", Authorization=f"Bearer {OLD}")[0] == 200
         file.write_text(f"camera:{OLD}\ncamera:{NEW}\n")
-        tiny.wait_until(lambda: keyed.ask("GET", "/v2", X_API_Key=NEW)[0] == 200, 5)
+        wait_until(lambda: keyed.ask("GET", "/v2", X_API_Key=NEW)[0] == 200, 5)
         assert keyed.ask("GET", "/v2", X_API_Key=OLD)[0] == 200
         file.write_text(f"camera:{NEW}\n")
-        tiny.wait_until(lambda: keyed.ask("GET", "/v2", X_API_Key=OLD)[0] == 401, 5)
+        wait_until(lambda: keyed.ask("GET", "/v2", X_API_Key=OLD)[0] == 401, 5)
         assert keyed.ask("GET", "/v2", X_API_Key=NEW)[0] == 200
 
 
-def test_web_pages_and_closed_repositories_change_nothing(worker: Any, work: Any, tiny: Any, package: Path) -> None:
+def test_web_pages_and_closed_repositories_change_nothing(worker: Any, work: Any, package: Path) -> None:
     unload = "/v2/repository/models/tiny/unload"
     status, _, content = worker.ask("POST", unload, Origin="http://127.0.0.1")
     assert status == 403
     assert b"web pages" in content
     assert worker.ask("POST", "/v2/repository/index", Origin="http://127.0.0.1")[0] == 200
-    with work(tiny, package, repository_control="off") as closed:
+    with work(package, repository_control="off") as closed:
         assert closed.ask("POST", unload)[0] == 403
         assert closed.ask("POST", "/v2/repository/index")[0] == 403
         assert closed.answers()

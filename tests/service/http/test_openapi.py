@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from servers import serving
+
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -21,7 +23,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> Iterator[str]
     """Its own, since models are loaded and regions are opened."""
     folder = tmp_path_factory.mktemp("served")
     tiny.write_package(folder / "tiny", tiny.fields(), tiny.files(), {})
-    with tiny.serving(folder / "tiny", environment={"JOULEBOX_SHARED_MEMORY": "1"}) as address:
+    with serving(folder / "tiny", environment={"JOULEBOX_SHARED_MEMORY": "1"}) as address:
         yield address
 
 

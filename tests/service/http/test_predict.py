@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from servers import serving
+
 PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4) * 15
 
 
@@ -247,7 +249,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> Iterator[str]:
         tiny.write_package(folder / name, tiny.fields(name=name, **changes), tiny.files(), {})
     tiny.state_package(folder / "state")
     tiny.strings_package(folder / "strings")
-    with tiny.serving(*sorted(folder.iterdir())) as address:
+    with serving(*sorted(folder.iterdir())) as address:
         yield address
 
 

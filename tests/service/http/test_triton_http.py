@@ -16,6 +16,7 @@ import pytest
 
 from joulebox.engine.datatypes import NUMPY
 from joulebox.package import write_package
+from servers import serving
 
 http = pytest.importorskip("tritonclient.http", reason="tritonclient is not installed")
 utils = pytest.importorskip("tritonclient.utils")
@@ -46,7 +47,7 @@ def address(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         ),
     ]
     environment = {"JOULEBOX_SHARED_MEMORY": "1"}
-    with tiny.serving(*(folder / package.manifest.name for package in packages), environment=environment) as url:
+    with serving(*(folder / package.manifest.name for package in packages), environment=environment) as url:
         yield url.removeprefix("http://")
 
 
