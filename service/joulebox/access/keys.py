@@ -16,7 +16,6 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
@@ -75,24 +74,6 @@ class Keys:
         if name is None:
             raise Unauthorized("the API key is not known; it may have been replaced: ask whoever runs this server")
         return name
-
-    def of_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """The name of the client with these ASGI headers.
-
-        Raises:
-            Unauthorized: see `client`.
-        """
-        found = dict(headers)
-        return self.client(found.get(b"authorization", b""), found.get(b"x-api-key", b""))
-
-    def of_metadata(self, metadata: Iterable[tuple[str, str | bytes]]) -> str:
-        """The name of the client with this gRPC metadata.
-
-        Raises:
-            Unauthorized: see `client`.
-        """
-        found = {name: value.encode() if isinstance(value, str) else value for name, value in metadata}
-        return self.client(found.get("authorization", b""), found.get("x-api-key", b""))
 
     def _digest(self, key: bytes) -> bytes:
         return blake2b(key, key=self._secret, digest_size=32).digest()

@@ -91,7 +91,7 @@ class RequestSpan:
                 "joulebox.engine": model.running.engine.name,
                 "joulebox.variant": model.running.variant.name,
                 "joulebox.items": inference.items,
-                "joulebox.energy.source": energy.source or "none",
+                "joulebox.energy.source": energy.source,
                 "joulebox.energy.provisional": True,
             }
         )

@@ -110,7 +110,7 @@ def result(  # noqa: PLR0913  # all that the figures depend on
         late=tally.late,
         late_max_ms=tally.late_max_s * 1e3,
         unsent=tally.unsent,
-        server_ms={name: total / tally.timings.count for name, total in tally.timings.sums_ms.items()},
+        server_ms=tally.timings.means_ms(),
         energy=energy,
         client_cpu=client_cpu,
         interrupted=interrupted,

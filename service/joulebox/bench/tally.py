@@ -31,8 +31,8 @@ class Timings:
             if key in self.sums_ms or len(self.sums_ms) < KINDS_MAX:
                 self.sums_ms[key] = self.sums_ms.get(key, 0.0) + value
 
-    def mean_ms(self, name: str) -> float | None:
-        return self.sums_ms[name] / self.count if name in self.sums_ms else None
+    def means_ms(self) -> dict[str, float]:
+        return {name: total / self.count for name, total in self.sums_ms.items()}
 
 
 class Stated:

@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, cast
+from typing import Any
 
 import httptools
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from joulebox.http.answers import CLOSE, KEEP, KEEP_1_0, Answers, Asked
@@ -41,18 +40,12 @@ class TooSlow(ServeError):
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection. uvicorn makes it, and asks it to shut down."""
+    """One client's connection. The server makes it, and asks it to shut down."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],  # noqa: ARG002  # as uvicorn calls it
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self._front: Front = cast("Front", config.loaded_app)
-        self._settings = self._front.settings
-        self._all = self._front.connections
+    def __init__(self, front: Front, server_state: ServerState) -> None:
+        self._front = front
+        self._settings = front.settings
+        self._all = front.connections
         self._server: Any = server_state
         self._parser: Any = httptools.HttpRequestParser(self)
         self._reading = False  # whether part of a request is there

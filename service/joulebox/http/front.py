@@ -154,21 +154,15 @@ class Front:
                 self._decompress(request)
             inference = request.target.infer
             return self._route(request) if inference is None else self._oip.infer(request, *inference)
-        except ServeError as error:
-            return error_reply(error)
-        except Exception:
-            log.exception("%s %s failed", request.method, request.target.path[:200])
-            return json_reply({"error": "the server failed to answer; its log says why"}, 500)
+        except Exception as error:
+            return _failure(request, error)
 
     def reply_of(self, request: Request, later: Later) -> Reply:
         """The answer that `begin` has promised, now that it is there; errors are answers too."""
         try:
             return later.result()
-        except ServeError as error:
-            return error_reply(error)
-        except Exception:
-            log.exception("%s %s failed", request.method, request.target.path[:200])
-            return json_reply({"error": "the server failed to answer; its log says why"}, 500)
+        except Exception as error:
+            return _failure(request, error)
 
     def admit(self, request: Request) -> None:
         """Whether a request may go on to send its body; to be told before anything of it is read.
@@ -276,3 +270,11 @@ class Front:
             await send(message)
 
         await self._inner(scope, watched_receive, watched_send)
+
+
+def _failure(request: Request, error: Exception) -> Reply:
+    """What an error is answered with. A fault of this server is logged, and no client sees a stack trace."""
+    if isinstance(error, ServeError):
+        return error_reply(error)
+    log.error("%s %s failed", request.method, request.target.path[:200], exc_info=error)
+    return json_reply({"error": "the server failed to answer; its log says why"}, 500)

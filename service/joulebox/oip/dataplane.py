@@ -9,7 +9,7 @@ import joulebox
 from joulebox.oip.call import Answer, Call, answer_tensors
 from joulebox.oip.statistics import statistics
 from joulebox.runtime.batch import Inference
-from joulebox.runtime.errors import BadRequest, NotReady
+from joulebox.runtime.errors import BadRequest
 from joulebox.runtime.model import Model, State
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
@@ -42,10 +42,7 @@ class Dataplane:
         Raises:
             NotFound: there is none of that name and version.
         """
-        try:
-            return self.repository.get(name, version).state is State.READY
-        except NotReady:
-            return False
+        return self.repository.get(name, version).state is State.READY
 
     def model_metadata(self, name: str, version: str | None = None) -> dict[str, Any]:
         """What the protocol says of a model, and in `parameters` what serves it and which variants were passed over.

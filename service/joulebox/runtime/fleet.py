@@ -165,7 +165,7 @@ def open_fleet(folder: Path | None, worker: int, workers: int) -> Fleet:
     """The fleet that meets in `folder`; without one, as under `bentoml serve`, that of this process's parent."""
     if folder is None:
         parent = os.getppid()
-        started = Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        started = _started(parent)
         folder = Path(tempfile.gettempdir()) / f"joulebox-{os.getuid()}-{parent}-{started}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.lstat().st_uid != os.getuid():
@@ -179,11 +179,16 @@ def _sweep(mine: Path) -> None:
     for folder in mine.parent.glob(f"joulebox-{os.getuid()}-*-*"):
         _, _, parent, started = folder.name.split("-", 3)
         try:
-            lives = Path(f"/proc/{parent}/stat").read_text().rsplit(")", 1)[1].split()[19] == started
+            ended = _started(parent) != started
         except OSError:
-            lives = False
-        if not lives:
+            ended = True
+        if ended:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(pid: int | str) -> str:
+    """When a process was started, in the kernel's clock ticks: with it, a number is one process's for ever."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
 
 
 def _lock(handle: int) -> bool:

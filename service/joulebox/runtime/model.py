@@ -86,8 +86,7 @@ class Model:
             NotReady: nothing does.
         """
         if self._running is None:
-            because = f": {self.failure}" if self.failure else ""
-            raise NotReady(f"model {self.name!r} is {self.state.value}{because}")
+            raise self._not_ready()
         return self._running
 
     def load(self) -> None:
@@ -210,9 +209,12 @@ class Model:
 
     def _ready_batcher(self) -> Batcher:
         if self._batcher is None:
-            because = f": {self.failure}" if self.failure else ""
-            raise NotReady(f"model {self.name!r} is {self.state.value}{because}")
+            raise self._not_ready()
         return self._batcher
+
+    def _not_ready(self) -> NotReady:
+        because = f": {self.failure}" if self.failure else ""
+        return NotReady(f"model {self.name!r} is {self.state.value}{because}")
 
     def _items(self, inputs: Tensors) -> int:
         return len(next(iter(inputs.values()))) if self._batched else 1

@@ -20,10 +20,11 @@ from collections.abc import Callable
 from ctypes import addressof, create_string_buffer
 from functools import partial
 from types import FrameType
-from typing import Protocol, cast
+from typing import cast
 
 import uvicorn
 
+from joulebox.http.connection import Connection
 from joulebox.http.front import Front
 from joulebox.server.accept import Acceptor
 
@@ -42,23 +43,6 @@ DROP_SYN = (
     (0x06, 0, 0, 0),  # drop it
     (0x06, 0, 0, 0xFFFFFFFF),  # take all else
 )
-
-
-class Drainable(Protocol):
-    """What the server asks of a connection beside asyncio's calls. Connections that are made while it drains know so from the
-    application."""
-
-    def drain(self) -> None:
-        """The next answer is the last; until then an idle connection may still bring its request."""
-        ...
-
-    def shutdown(self) -> None:
-        """Closes, once what was accepted is answered."""
-        ...
-
-    def abort(self) -> None:
-        """Closes, whatever is under way."""
-        ...
 
 
 class Server(uvicorn.Server):
@@ -80,12 +64,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])  # the application, without a socket yet
         await self._until(lambda: self._app.settled or self.should_exit, time.monotonic() + self.settle_s)
-        make = partial(
-            self.config.http_protocol_class,
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
+        make = partial(Connection, self._app, self.server_state)
         settings = self._app.settings
         for one in sockets or []:
             one.listen(self.config.backlog)
@@ -106,7 +85,7 @@ class Server(uvicorn.Server):
         self._app.begin_drain()
         begun = self._connections()
         for connection in begun:
-            connection.drain()
+            connection.drain()  # those that are made meanwhile know it from the application
         await asyncio.sleep(min(LINGER_S, self._drain_timeout_s))
         await self._until(lambda: not any(map(_queued, sockets or [])), deadline_s)
         for acceptor in self._acceptors:
@@ -123,7 +102,7 @@ class Server(uvicorn.Server):
             log.error("%d requests were not answered within the drain timeout of %s", len(unanswered), limit)
             raise SystemExit(1)
 
-    async def _close(self, lingered: list[Drainable], deadline_s: float) -> None:
+    async def _close(self, lingered: list[Connection], deadline_s: float) -> None:
         """Closes all connections as they fall idle. Some may be new, since TLS takes a while; those get their time too."""
         while self._connections() and not self.force_exit and time.monotonic() < deadline_s:
             for connection in lingered:
@@ -135,8 +114,8 @@ class Server(uvicorn.Server):
         while not holds() and not self.force_exit and time.monotonic() < deadline_s:  # noqa: ASYNC110  # has no event
             await asyncio.sleep(TICK_S)
 
-    def _connections(self) -> list[Drainable]:
-        return cast("list[Drainable]", list(self.server_state.connections))
+    def _connections(self) -> list[Connection]:
+        return cast("list[Connection]", list(self.server_state.connections))
 
 
 def _drop_new(listening: socket.socket) -> None:

@@ -54,7 +54,7 @@ def _config(app: Front, settings: Settings) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         interface="asgi3",
-        http=Connection,
+        http=Connection,  # as `Server` makes it; uvicorn would load one of its own
         loop="uvloop",
         ws="none",
         lifespan="on",

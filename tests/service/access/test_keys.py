@@ -47,16 +47,9 @@ def test_a_client_has_the_name_of_its_key(file: Path) -> None:
     assert keys.client(b"", BOB.encode()) == "key-4", "the line of a key without a name"
 
 
-def test_headers_and_metadata_hold_the_same_keys(file: Path) -> None:
-    keys = Keys(file)
-    assert keys.of_headers([(b"host", b"x"), (b"authorization", b"Bearer " + ALICE.encode())]) == "alice"
-    assert keys.of_headers([(b"x-api-key", ALICE.encode())]) == "alice"
-    assert keys.of_metadata([("user-agent", "x"), ("authorization", f"Bearer {ALICE}")]) == "alice"
-    assert keys.of_metadata([("x-api-key", ALICE), ("trace-bin", b"\xff")]) == "alice"
+def test_a_client_without_a_key_is_told_where_it_belongs(file: Path) -> None:
     with pytest.raises(Unauthorized, match="there is no API key; expected the header"):
-        keys.of_headers([])
-    with pytest.raises(Unauthorized, match="there is no API key"):
-        keys.of_metadata([])
+        Keys(file).client(b"", b"")
 
 
 @given(st.binary(max_size=600), st.binary(max_size=600))

@@ -147,7 +147,7 @@ def test_a_span_belongs_to_the_callers_trace(tracer: Tracer, exporter: InMemoryS
 
 def test_a_caller_that_does_not_sample_is_followed(tracer: Tracer, exporter: InMemorySpanExporter) -> None:
     span = tracer.begin("unsampled", TraceParent(TRACE, SPAN, sampled=False))
-    span.inferred(MODEL, INFERENCE, Provisional(None, None))
+    span.inferred(MODEL, INFERENCE, Provisional(None, "none"))
     span.finish_http(200)
     assert span.trace_id == TRACE
     assert not spans(exporter)
@@ -155,7 +155,7 @@ def test_a_caller_that_does_not_sample_is_followed(tracer: Tracer, exporter: InM
 
 def test_unknown_energy_is_left_out(tracer: Tracer, exporter: InMemorySpanExporter) -> None:
     span = tracer.begin("x", None)
-    span.inferred(MODEL, INFERENCE, Provisional(None, None))
+    span.inferred(MODEL, INFERENCE, Provisional(None, "none"))
     span.finish_http(200)
     attributes = spans(exporter)["x"].attributes or {}
     assert "joulebox.energy.joules" not in attributes

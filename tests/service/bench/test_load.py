@@ -144,6 +144,5 @@ def test_server_timing_is_averaged(stub: Any) -> None:
         b"HTTP/1.1 200 OK\r\nserver-timing: queue;dur=0.25, compute;dur=%d, x, total;dur=?\r\ncontent-length: 0\r\n\r\n"
     )
     tally = run(stub(lambda number: answer % (1 + number % 2)), closed, connections=1, seconds=0.2)
-    assert tally.timings.mean_ms("queue") == pytest.approx(0.25)
-    assert tally.timings.mean_ms("compute") == pytest.approx(1.5, abs=0.1)
-    assert tally.timings.mean_ms("total") is None
+    means_ms = tally.timings.means_ms()
+    assert means_ms == {"queue": pytest.approx(0.25), "compute": pytest.approx(1.5, abs=0.1)}
