@@ -116,3 +116,13 @@ def working(*packages: Path, module: Sequence[str] = OURS, **settings: object) -
 def work() -> Any:
     """`working`, for tests that need settings of their own."""
     return working
+
+
+@pytest.fixture
+def goes_on(worker: Any) -> Iterator[None]:
+    """After the test the server answers, nothing is in flight, and no connection of the test's is left open on its side."""
+    before = worker.files
+    yield
+    assert worker.answers()
+    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
+    wait_until(lambda: worker.files <= before, 5)

@@ -1,33 +1,27 @@
-"""Raw sockets against a real worker: what a client may do to a connection, and what the server makes of it.
-
-After each test the server answers, nothing is in flight, and no connection of the test's is left open on its side.
-"""
+"""Raw sockets against a real worker: what a client may send on a connection, and what the server reads of it."""
 
 from __future__ import annotations
 
 import json
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO, cast
 
-import numpy as np
 import pytest
 
 from joulebox.package import write_package
-from servers import wait_until
+from rawhttp import closes, get, infer, name_of, read, statuses
 
 KIB, MIB = 2**10, 2**20
-IMAGE = np.arange(16, dtype=np.float32)
 MANY = 40_000  # items, of 64 bytes each
 DELAY_S = 0.4  # which a batch waits to become fuller; whatever is not computed on the spot takes this long
 HEADER_S, BODY_S, IDLE_S = 1.0, 1.5, 2.0
 SWEEP_S = 0.5
 LATE_S = 2.0  # by which a loaded machine may be late
 
-Answer = tuple[int, dict[str, str], bytes]
+pytestmark = pytest.mark.usefixtures("goes_on")
 
 
 @pytest.fixture(scope="module")
@@ -49,123 +43,6 @@ def worker(work: Any, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> It
         before = running.resident_bytes
         yield running
         assert running.resident_bytes - before < 60 * MIB, "nothing of what was sent is kept"
-
-
-@pytest.fixture(autouse=True)
-def _goes_on(worker: Any) -> Iterator[None]:
-    before = worker.files
-    yield
-    assert worker.answers()
-    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, 5)
-    wait_until(lambda: worker.files <= before, 5)
-
-
-def infer(items: int = 1, *, headers: bytes = b"", model: bytes = b"tiny", name: str = "") -> bytes:
-    """A request with a raw tensor, and raw tensors asked for."""
-    images = np.tile(IMAGE, items)
-    content: dict[str, Any] = {
-        "inputs": [
-            {
-                "name": "image",
-                "shape": [items, 1, 4, 4],
-                "datatype": "FP32",
-                "parameters": {"binary_data_size": images.nbytes},
-            }
-        ],
-        "parameters": {"binary_data_output": True},
-    }
-    if name:
-        content["id"] = name
-    head = json.dumps(content).encode()
-    lines = b"Host: x\r\nInference-Header-Content-Length: %d\r\nContent-Length: %d\r\n" % (
-        len(head),
-        len(head) + images.nbytes,
-    )
-    return b"POST /v2/models/%s/infer HTTP/1.1\r\n%s%s\r\n" % (model, lines, headers) + head + images.tobytes()
-
-
-def get(
-    path: str = "/v2/health/live", *, headers: bytes = b"", version: bytes = b"1.1", method: bytes = b"GET"
-) -> bytes:
-    return b"%s %s HTTP/%s\r\nHost: x\r\n%s\r\n" % (method, path.encode(), version, headers)
-
-
-def read(file: BinaryIO, *, head: bool = False) -> Answer:
-    """The next answer; status 0 where the server has closed."""
-    first = file.readline()
-    if not first:
-        return 0, {}, b""
-    version, status, _ = first.split(b" ", 2)
-    assert version == b"HTTP/1.1"
-    headers: dict[str, str] = {}
-    while line := file.readline().rstrip(b"\r\n"):
-        name, _, value = line.decode().partition(": ")
-        assert name not in headers
-        headers[name] = value
-    length = int(headers.get("content-length", 0))
-    return int(status), headers, b"" if head else file.read(length)
-
-
-def answers(worker: Any, content: bytes, count: int = 1) -> list[Answer]:
-    """What the server answers to these bytes, and then that it has closed, or not, as status 0."""
-    with worker.connect() as client, client.makefile("rb") as file:
-        client.sendall(content)
-        return [read(cast("BinaryIO", file)) for _ in range(count)]
-
-
-def statuses(worker: Any, content: bytes, count: int = 1) -> list[int]:
-    return [status for status, _, _ in answers(worker, content, count)]
-
-
-def name_of(answer: Answer) -> str:
-    status, headers, body = answer
-    assert status == 200, body
-    return json.loads(body[: int(headers["inference-header-content-length"])])["id"]
-
-
-def closes(client: socket.socket) -> bool:
-    """Whether the server ends the connection, with what it still had to say or without."""
-    try:
-        while client.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass
-    except TimeoutError:
-        return False
-    return True
-
-
-# order
-
-
-def test_pipelined_requests_are_answered_in_order(worker: Any) -> None:
-    sent = [f"r{number}" for number in range(10)]
-    got = answers(worker, b"".join(infer(name=name) for name in sent), len(sent))
-    assert [name_of(answer) for answer in got] == sent
-
-
-def test_a_slow_request_holds_back_what_was_sent_after_it(worker: Any) -> None:
-    started_s = time.monotonic()
-    got = answers(worker, infer(model=b"slow", name="slow") + infer(name="a") + get() + infer(name="b"), 4)
-    assert time.monotonic() - started_s > DELAY_S
-    assert [name_of(answer) for answer in got[:2]] == ["slow", "a"]
-    assert got[2][0] == 200
-    assert name_of(got[3]) == "b"
-
-
-def test_a_few_dozen_requests_may_be_sent_at_once_and_no_flood_of_them(worker: Any) -> None:
-    assert statuses(worker, get() * 32, 32) == [200] * 32
-    with worker.connect() as client:
-        client.sendall(get("/metrics") * 3000)
-        assert closes(client)
-    assert worker.process.cpu_percent(0.3) < 90, "nobody works on them any more"
-
-
-def test_too_many_requests_behind_a_slow_one_end_the_connection_after_those_that_were_taken(worker: Any) -> None:
-    got = answers(worker, infer(model=b"slow", name="slow") + get() * 40, 18)
-    assert name_of(got[0]) == "slow"
-    assert [status for status, _, _ in got] == [200] * 17 + [0]
-    assert got[16][1]["connection"] == "close"
 
 
 # time
@@ -287,31 +164,10 @@ def test_a_body_in_chunks_is_a_body(worker: Any) -> None:
 # forms of HTTP
 
 
-def test_http_1_0_closes_unless_it_asks_to_keep(worker: Any) -> None:
-    ((status, headers, _), after) = answers(worker, get(version=b"1.0"), 2)
-    assert (status, headers["connection"], after[0]) == (200, "close", 0)
-    kept = get(version=b"1.0", headers=b"Connection: keep-alive\r\n")
-    got = answers(worker, kept + kept, 2)
-    assert [(status, headers["connection"]) for status, headers, _ in got] == [(200, "keep-alive")] * 2
-
-
-def test_connection_close_is_heeded(worker: Any) -> None:
-    ((status, headers, _), after) = answers(worker, get(headers=b"Connection: close\r\n"), 2)
-    assert (status, headers["connection"], after[0]) == (200, "close", 0)
-
-
 @pytest.mark.parametrize("tail", [b"\r\n", get(), b"garbage", b"\x00" * 100])
 def test_what_follows_the_last_request_gets_no_answer(worker: Any, tail: bytes) -> None:
     assert statuses(worker, get(version=b"1.0") + tail, 2) == [200, 0]
     assert statuses(worker, infer(headers=b"Connection: close\r\n") + tail, 2) == [200, 0]
-
-
-def test_head_is_get_without_its_body(worker: Any) -> None:
-    with worker.connect() as client, client.makefile("rb") as file:
-        client.sendall(get(method=b"HEAD") + get())
-        status, headers, _ = read(cast("BinaryIO", file), head=True)
-        assert (status, headers["content-length"]) == (200, "13")
-        assert read(cast("BinaryIO", file))[2] == b'{"live":true}'
 
 
 def test_100_continue_is_said_before_the_body_is_sent(worker: Any) -> None:
@@ -410,51 +266,6 @@ def test_a_client_that_goes_in_its_body_leaves_nothing(worker: Any) -> None:
     for cut in (20, 60, 200, 2 * MIB):
         with worker.connect() as client:
             client.sendall(infer(MANY)[:cut])
-
-
-@pytest.mark.parametrize("reset", [False, True])
-def test_work_for_a_client_that_has_gone_is_dropped(worker: Any, reset: bool) -> None:
-    before = worker.metric("joulebox_inferences_total", model="slow")
-    with worker.connect() as client:
-        client.sendall(infer(model=b"slow") * 2)
-        wait_until(lambda: worker.metric("joulebox_inflight_requests") == 1)
-        if reset:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    wait_until(lambda: worker.metric("joulebox_inflight_requests") == 0, DELAY_S)
-    time.sleep(1.2 * DELAY_S)
-    assert worker.metric("joulebox_inferences_total", model="slow") == before
-    assert worker.metric("joulebox_request_duration_seconds_count", code="499") >= 1
-
-
-def test_answers_that_nobody_reads_pile_up_to_a_bound(worker: Any) -> None:
-    before = worker.resident_bytes
-    with ExitStack() as stack:
-        for _ in range(8):
-            client = stack.enter_context(worker.connect())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.setblocking(False)
-            for _ in range(300):
-                try:
-                    client.send(get("/docs.json") * 4)
-                except BlockingIOError:
-                    time.sleep(0.005)
-        assert worker.resident_bytes - before < 40 * MIB
-        assert worker.answers()
-        time.sleep(IDLE_S + SWEEP_S)
-    assert worker.answers()
-
-
-def test_a_slow_reader_of_a_last_answer_gets_all_of_it(worker: Any) -> None:
-    with worker.connect() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-        client.sendall(infer(20_000, headers=b"Connection: close\r\n"))
-        time.sleep(1.7)  # longer than a refused client may linger, shorter than idling may last
-        content = b""
-        while part := client.recv(65536):
-            content += part
-    head, _, body = content.partition(b"\r\n\r\n")
-    assert b"content-length: %d" % len(body) in head
-    assert len(body) > 20_000 * 12
 
 
 def test_hundreds_of_connections_are_answered(worker: Any) -> None:
