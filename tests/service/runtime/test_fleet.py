@@ -5,32 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from host import full_disk, open_files
 from joulebox.runtime import fleet as fleets
 from joulebox.runtime.fleet import Fleet, Report, Wanted, lives, open_fleet
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Writing to a file fails, as on a full disk, from its first byte on."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def dead_pid() -> int:

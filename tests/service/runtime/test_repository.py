@@ -6,12 +6,11 @@ import asyncio
 import gc
 import json
 import logging
-import resource
 import shutil
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from host import full_disk, open_files
 from joulebox.metrics import Metrics
 from joulebox.package import Package, write_package
 from joulebox.runtime.errors import BadRequest, NotFound, ServeError
@@ -120,24 +120,9 @@ async def ask(worker: Worker, name: str = "tiny", value: float = 1.0) -> str:
     return model.version
 
 
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Writing to a file fails, as on a full disk, from its first byte on."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def own_threads() -> int:
     """Without those of the event loop's own pool, which has a limit and reaches it slowly."""
     return len([thread for thread in threading.enumerate() if not thread.name.startswith("asyncio")])
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def spoil(package: Package) -> None:
