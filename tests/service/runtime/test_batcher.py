@@ -336,7 +336,7 @@ def test_a_client_that_goes_while_it_is_computed_harms_nobody() -> None:
         engine = busy_engine()
         batcher, noted = make(engine.run)
         gone, next_one = submit(batcher, 1), submit(batcher, 2)
-        await until(lambda: batcher.waiting == 1)
+        await until(lambda: engine.batches == [[1]])
         gone.cancel()
         await asyncio.sleep(0)
         assert not batcher.idle, "it computes still"
