@@ -64,10 +64,11 @@ class Contender:
     process: Process | None
     ready_s: float
     measure: Callable[[int], Load | None]
+    pauses: bool = True
 
     def awake(self) -> AbstractContextManager[None]:
         """While it is its turn."""
-        return self.process.awake() if self.process else nullcontext()
+        return self.process.awake() if self.process and self.pauses else nullcontext()
 
 
 Contenders = dict[str, Callable[[], AbstractContextManager[Contender]]]
@@ -119,14 +120,20 @@ def _bring_up(
             continue
         if contender.process:
             gathered.started(name, contender.ready_s, contender.process.resident_mb())
-            contender.process.pause()
+            if contender.pauses:
+                contender.process.pause()
         yield name, contender
 
 
 @contextmanager
 def _under_wrk(plan: Plan, server: Server, model: Model) -> Generator[Contender]:
     with _served(server, model) as (started, folder):
-        yield Contender(started.process, started.ready_s, lambda count: wrk(started, count, plan.seconds, folder))
+        yield Contender(
+            started.process,
+            started.ready_s,
+            lambda count: wrk(started, count, plan.seconds, folder),
+            pauses=server.pauses,
+        )
 
 
 @contextmanager

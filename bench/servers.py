@@ -37,6 +37,7 @@ class Server:
     command: Callable[[Model, int], list[str]]
     request: Callable[[Model], Request]
     own: bool = True  # runs in this environment, not in one of its own
+    pauses: bool = True  # survives being stopped while others are measured
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ SERVERS = {
         Server("bentoml", "raw bytes", _script("bentoml_peer.py", "bentoml"), raw("/infer"), own=False),
         Server("mlserver", "OIP JSON", _script("mlserver_peer.py", "mlserver"), oip_json, own=False),
         Server("litserve", "raw bytes", _script("litserve_peer.py", "litserve"), raw("/predict"), own=False),
-        Server("pytriton", "OIP binary", _script("pytriton_peer.py", "pytriton"), oip_binary, own=False),
+        Server("pytriton", "OIP binary", _script("pytriton_peer.py", "pytriton"), oip_binary, own=False, pauses=False),
     )
 }
 

@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 ACCEPT_MAX = 64  # a turn
 PAUSE_S = 0.1  # before the next try, where the system has no room for one more
@@ -41,7 +42,7 @@ class Acceptor:
         self._listening, self._make, self._tls = listening, make, tls
         self._handshake_timeout_s = handshake_timeout_s if tls else None
         self._handshakes_max = handshakes_max
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
         self._resume: asyncio.TimerHandle | None = None
         listening.setblocking(False)
@@ -71,21 +72,18 @@ class Acceptor:
                 log.warning("no connection can be accepted just now: %s", error)
                 self._pause()
                 return
-            task = self._loop.create_task(self._connect(client))
+            connecting = self._loop.connect_accepted_socket(
+                self._make, client, ssl=self._tls, ssl_handshake_timeout=self._handshake_timeout_s
+            )
+            task = self._loop.create_task(connecting)
             self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            task.add_done_callback(self._settle)
 
     def _pause(self) -> None:
         self._loop.remove_reader(self._listening)
         self._resume = self._loop.call_later(PAUSE_S, self._begin)
 
-    async def _connect(self, client: socket.socket) -> None:
-        try:
-            if client.family in {socket.AF_INET, socket.AF_INET6}:
-                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(
-                self._make, client, ssl=self._tls, ssl_handshake_timeout=self._handshake_timeout_s
-            )
-        except OSError as error:  # of TLS too: whatever was sent was no handshake, or not ours
-            log.debug("a client was not connected: %s", error)
-            client.close()
+    def _settle(self, task: asyncio.Task[Any]) -> None:
+        self._handshakes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("a client was not connected: %s", error)  # what it sent was no handshake, or not ours
