@@ -22,7 +22,7 @@ from joulebox.runtime.thread import ComputeThread
 INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thread costs about a tenth of it
 ALONE_S = 20e-3  # and up to here where that keeps no other client waiting
 INLINE_ITEMS_MAX = 1024
-MARGIN = 1.1  # by how much the work ahead may exceed its estimate, or half of those let in last would expire
+MARGIN = 1.5  # by how much the work ahead may exceed its estimate: a core may slow down by half while requests wait
 PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
 Shapes = tuple[tuple[int, ...], ...]
