@@ -28,8 +28,9 @@ CONNECTIONS_MEDIUM = (1, 8)
 HOW = """Joulebox, as it comes (validation, metrics and energy accounting on), beside the limit for a Python ASGI server and beside its peers.
 The limit is raw uvicorn and ONNX Runtime: it takes a tensor's bytes and answers with bytes, without any protocol. Every server runs
 the same ONNX file with one worker and one thread of ONNX Runtime, each peer in a virtual environment of its own (`bench/peers/`) and
-in its fastest format. `wrk` with one thread asks them in turns, while the others are stopped (SIGSTOP; pytriton, which does not survive that, idles); figures are medians over
-the rounds, a ratio is the median of each round's own, and only good answers count. Server CPU is that of all its processes. Before it is measured, each server has to give ONNX Runtime's own answer.
+in its fastest format. `wrk` with one thread asks them in turns, while the others are stopped (SIGSTOP; pytriton, which does not
+survive that, idles); figures are medians over the rounds, a ratio is the median of each round's own, and only good answers count.
+Server CPU is that of all its processes. Before it is measured, each server has to give ONNX Runtime's own answer.
 These are figures of one machine, whose cores the load generator shares: compare the ratios."""
 
 
