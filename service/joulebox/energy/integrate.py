@@ -83,7 +83,7 @@ class BackgroundPowerMeter:
     """
 
     PERIOD_S = 0.5
-    UNASKED_S = 30.0
+    UNASKED_S = 150.0  # longer than any back-off between two questions
 
     def __init__(self, device: Device, sample: Callable[[], float], clock: Callable[[], float] = clock_s) -> None:
         """A meter over `sample`, which gives watts or raises ReadError."""
@@ -101,7 +101,7 @@ class BackgroundPowerMeter:
             now_s = self._asked_at_s = self._clock()
             if self._thread is None:
                 self._integral.restart()
-                self._state, self._state_at_s = ReadError("the first power sample is under way"), now_s
+                self._state, self._state_at_s = self._settled(), now_s  # once, the caller waits for a sample
                 self._thread = threading.Thread(target=self._run, name=f"joulebox-{self.device.name}", daemon=True)
                 self._thread.start()
             if isinstance(self._state, ReadError):
@@ -112,13 +112,13 @@ class BackgroundPowerMeter:
 
     def _run(self) -> None:
         while True:
+            time.sleep(self.PERIOD_S)
             state = self._settled()
             with self._lock:
                 self._state, self._state_at_s = state, self._clock()
                 if self._state_at_s - self._asked_at_s > self.UNASKED_S:
                     self._thread = None
                     return
-            time.sleep(self.PERIOD_S)
 
     def _settled(self) -> float | ReadError:
         try:
