@@ -9,8 +9,9 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from joulebox.energy import open_sources
+from joulebox.energy import Device, open_sources, with_ticks
 from joulebox.runtime.settings import SettingError
 
 
@@ -25,21 +26,47 @@ def doctor(
         sources = open_sources(os.environ)
     except ValueError as error:
         raise SettingError(str(error)) from error
-    found = [
-        (meter.device.reader, meter.device.source, f"{meter.device.name}: {meter.device.note}")
-        for meter in sources.meters
-    ]
-    missing = [(reader.reader, "none", reader.reason) for reader in sources.unavailable]
+    devices = [_device(meter.device, counts=True) for meter in with_ticks(sources).meters]
+    devices += [_device(meter.device, counts=False) for meter in sources.overlapping]
+    missing = [{"reader": reader.reader, "source": "none", "reason": reader.reason} for reader in sources.unavailable]
     if as_json:
-        energy = [{"reader": reader, "source": source, "note": note} for reader, source, note in found + missing]
         engines = [{"engine": "onnxruntime", "version": ort.__version__, "compiled_in": ort.get_available_providers()}]
-        typer.echo(orjson.dumps({"engines": engines, "energy": energy}, option=orjson.OPT_INDENT_2).decode())
+        answer = {"engines": engines, "energy": [*devices, *missing]}
+        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
     console.print(
         f"onnxruntime {ort.__version__}, compiled with {', '.join(ort.get_available_providers())}", highlight=False
     )
-    table = Table("energy reader", "source", "what it says")
-    for row in found + missing:
-        table.add_row(*row)
+    table = Table("energy reader", "source", "device", "tick", "what it says")
+    for device in devices:
+        table.add_row(device["reader"], device["source"], device["device"], _tick(device), Text(_words(device)))
+    for reader in missing:
+        table.add_row(reader["reader"], "none", "", "", Text(reader["reason"]))
     console.print(table)
+
+
+def _device(device: Device, *, counts: bool) -> dict[str, Any]:
+    return {
+        "reader": device.reader,
+        "device": device.name,
+        "source": device.source,
+        "counts": counts,
+        "kind": device.kind,
+        "unit": device.unit,
+        "tick_seconds": device.tick_s,
+        "within": device.within,
+        "note": device.note,
+    }
+
+
+def _tick(device: dict[str, Any]) -> str:
+    seconds = device["tick_seconds"]
+    return "" if seconds is None else f"{seconds * 1000:.3g} ms"
+
+
+def _words(device: dict[str, Any]) -> str:
+    """The note, and why it is not counted or what is around it."""
+    within = f"within {device['within']}" if device["within"] else ""
+    kept_out = "" if device["counts"] else "not counted"
+    return "; ".join(part for part in (device["note"], within, kept_out) if part)

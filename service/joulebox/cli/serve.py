@@ -11,7 +11,7 @@ import typer
 from joulebox.access.keys import open_keys
 from joulebox.cli.sockets import listen, reserve
 from joulebox.cli.supervisor import run
-from joulebox.energy import open_sources
+from joulebox.energy import check_settings
 from joulebox.package import PackageError, open_package
 from joulebox.runtime.settings import SettingError, Settings, load_settings, variable
 from joulebox.server.tls import tls_context
@@ -129,7 +129,7 @@ def _check(settings: Settings) -> None:
     open_keys(settings)
     tls_context(settings)
     try:
-        open_sources(os.environ)
+        check_settings(os.environ)
     except ValueError as error:
         raise SettingError(str(error)) from error
 

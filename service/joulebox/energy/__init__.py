@@ -1,12 +1,13 @@
 """Joules: one reader a file, the sources found on this host, and the ledger that shares them out."""
 
 from joulebox.energy.ledger import Account, Key, Ledger, Settlement, Work
-from joulebox.energy.reader import Device, Meter, ReadError, Source, Unavailable
-from joulebox.energy.sources import Sources, open_sources
+from joulebox.energy.reader import Device, Gauge, Meter, ReadError, Source, Unavailable
+from joulebox.energy.sources import Sources, check_settings, open_sources, with_ticks
 
 __all__ = [
     "Account",
     "Device",
+    "Gauge",
     "Key",
     "Ledger",
     "Meter",
@@ -16,5 +17,7 @@ __all__ = [
     "Sources",
     "Unavailable",
     "Work",
+    "check_settings",
     "open_sources",
+    "with_ticks",
 ]

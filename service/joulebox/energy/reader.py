@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
+
+Kind = Literal["counter", "power", "model"]
+"""What the hardware offers: energy that adds up, power at an instant, or nothing at all."""
+
+Domain = Literal["system", "board", "cpu", "gpu", "memory", "part"]
+"""What a device covers, the widest first: all that the host draws, a module with all that is on it, a CPU package, a GPU,
+memory, and a part of one of these. `sources` decides by it which devices overlap."""
 
 
 class ReadError(Exception):
@@ -24,6 +31,16 @@ class Device:
     """Where the figure comes from, in words: a path, or the assumption behind an estimate."""
     busy_watts: float | None = None
     """What a busy model uses, where the reader knows it by construction: no more is attributed to one."""
+    idle_watts: float | None = None
+    """What the device uses at rest, where the reader knows it by construction."""
+    kind: Kind = "counter"
+    unit: str = "uJ"
+    """Of what the hardware says, and so of `Gauge.sample`: uJ, mJ, uWh, mW, uW, W, s."""
+    domain: Domain = "part"
+    tick_s: float | None = None
+    """How often what the hardware says changes, as measured; None where it is not known."""
+    within: str | None = None
+    """The name of the found device that contains this one; their energies are never added up."""
 
 
 class Meter(Protocol):
@@ -41,6 +58,19 @@ class Meter(Protocol):
         ...
 
 
+@runtime_checkable
+class Gauge(Meter, Protocol):
+    """A meter that also shows its register, for measuring the tick."""
+
+    def sample(self) -> float:
+        """What the hardware says now, in `device.unit`; it changes nothing in what `joules` counts.
+
+        Raises:
+            ReadError: it cannot be read now.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """A reader that found nothing, and why."""
@@ -49,4 +79,4 @@ class Unavailable:
     reason: str
 
 
-Probe = list[Meter] | Unavailable
+Probe = list[Gauge] | Unavailable

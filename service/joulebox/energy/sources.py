@@ -1,14 +1,53 @@
-"""The host's energy sources: measured where that is possible, else estimated, else none."""
+"""The host's energy sources: all readers asked, and which of what they found counts, so that no joule counts twice.
+
+What counts is the first of these that anything was found of:
+
+1. a *board*: a Jetson module or a Raspberry Pi, with all that is on it; CPU, GPU and memory lie within it.
+2. its *components*, side by side: CPU packages, DRAM, GPUs. CPUs of the first reader that has any (RAPL before hwmon).
+3. the *system*: one meter of all that the host draws (battery, a server's power meter, RAPL's psys), and only one, since
+   two would be two views of the same.
+4. the *estimate*, unless it is switched off.
+
+Components come before the system although that contains them: they are counters with ticks of milliseconds, which do not
+stop when a laptop is plugged in, and hold no screen. A board comes before its components because it has no counter for each.
+Whatever else was found is shown with the device that contains it (`within`), and never added to anything.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from joulebox.energy import estimate, rapl
-from joulebox.energy.reader import Meter, Unavailable
+from joulebox.energy import battery, estimate, hwmon, jetson, nvml, pi, rapl
+from joulebox.energy import tick as ticks
+from joulebox.energy.reader import Device, Gauge, Meter, Probe, Unavailable
+
+OFF_SETTING = "JOULEBOX_ENERGY_OFF"
+READERS: Mapping[str, Callable[[Path], Probe]] = {
+    nvml.READER: lambda _: nvml.probe(),
+    rapl.READER: rapl.probe,
+    jetson.READER: jetson.probe,
+    hwmon.READER: hwmon.probe,
+    battery.READER: battery.probe,
+    pi.READER: lambda _: pi.probe(),
+}
+COMPONENTS = ("cpu", "gpu", "memory")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A meter whose device is described anew: what contains it, its tick."""
+
+    meter: Gauge
+    device: Device
+
+    def joules(self) -> float:
+        return self.meter.joules()
+
+    def sample(self) -> float:
+        return self.meter.sample()
 
 
 @dataclass(frozen=True)
@@ -16,13 +55,16 @@ class Sources:
     """What was found, and for each reader that found nothing, why."""
 
     meters: tuple[Meter, ...]
+    """Those that count: no two of them overlap."""
     unavailable: tuple[Unavailable, ...]
+    overlapping: tuple[Meter, ...] = ()
+    """Found too, but within one of those that count, or around them: to be shown, never to be added up."""
 
 
 def open_sources(
     environment: Mapping[str, str], *, threads: int = 1, cpu_s: Callable[[], float] = time.process_time
 ) -> Sources:
-    """Probes `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing there measures.
+    """Probes the host, under `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing measures.
 
     Args:
         threads: how many cores a busy model keeps busy, for the estimate.
@@ -31,10 +73,94 @@ def open_sources(
     Raises:
         ValueError: a setting is not what it should be.
     """
-    found = rapl.probe(Path(environment.get("JOULEBOX_SYSFS") or "/sys"))
-    if not isinstance(found, Unavailable):
-        return Sources(tuple(found), ())
-    estimated = estimate.probe(environment.get("JOULEBOX_CPU_WATTS"), max(1, threads), cpu_s)
+    check_settings(environment)
+    sysfs = Path(environment.get("JOULEBOX_SYSFS") or "/sys")
+    off = _names(environment)
+    found: list[Gauge] = []
+    unavailable: list[Unavailable] = []
+    for name, probe in READERS.items():
+        outcome = Unavailable(name, f"switched off by {OFF_SETTING}") if name in off else probe(sysfs)
+        if isinstance(outcome, Unavailable):
+            unavailable.append(outcome)
+        else:
+            found += outcome
+    counting, overlapping = choose(found)
+    if counting:
+        reason = f"not needed: {', '.join(sorted({meter.device.reader for meter in counting}))} measures"
+        return Sources(counting, (*unavailable, Unavailable(estimate.READER, reason)), overlapping)
+    procfs = Path(environment.get("JOULEBOX_PROCFS") or "/proc")
+    estimated = estimate.probe(environment.get(estimate.SETTING), max(1, threads), cpu_s, procfs)
     if isinstance(estimated, Unavailable):
-        return Sources((), (found, estimated))
-    return Sources(tuple(estimated), (found,))
+        return Sources((), (*unavailable, estimated), overlapping)
+    return Sources((estimated,), tuple(unavailable), overlapping)
+
+
+def check_settings(environment: Mapping[str, str]) -> None:
+    """Refuses settings that `open_sources` would refuse, without touching any device.
+
+    Raises:
+        ValueError: a setting is not what it should be.
+    """
+    unknown = sorted(_names(environment) - set(READERS))
+    if unknown:
+        raise ValueError(f"{OFF_SETTING}: {unknown[0]!r} is no reader, expected some of {', '.join(READERS)}")
+    estimate.check(environment.get(estimate.SETTING))
+
+
+def choose(found: Iterable[Gauge]) -> tuple[tuple[Meter, ...], tuple[Meter, ...]]:
+    """What counts, and what else was found, both with what contains them; the module says by which rule."""
+    all_found = list(found)
+    counting = _counting(all_found)
+    others = [meter for meter in all_found if meter not in counting]
+    systems = [meter.device.name for meter in others if meter.device.domain == "system"]
+    around = systems[0] if systems and counting[0].device.domain != "system" else None
+    return (
+        tuple(_within(meter, around) for meter in counting),
+        tuple(_within(meter, _container(meter.device, counting)) for meter in others),
+    )
+
+
+def with_ticks(sources: Sources, limit_s: float = ticks.LIMIT_S) -> Sources:
+    """The same with each counting device's tick measured: takes up to `limit_s`, so call it in a thread."""
+    gauges = [meter for meter in sources.meters if isinstance(meter, Gauge) and meter.device.kind != "model"]
+    if not gauges:
+        return sources
+    measured = dict(zip((id(gauge) for gauge in gauges), ticks.measure(gauges, limit_s), strict=True))
+    placed = [
+        Placed(meter, replace(meter.device, tick_s=measured[id(meter)]))
+        if isinstance(meter, Gauge) and id(meter) in measured
+        else meter
+        for meter in sources.meters
+    ]
+    return replace(sources, meters=tuple(placed))
+
+
+def _counting(found: list[Gauge]) -> list[Gauge]:
+    boards = [meter for meter in found if meter.device.domain == "board"]
+    if boards:
+        return boards[:1]
+    cpu_reader = next((meter.device.reader for meter in found if meter.device.domain == "cpu"), None)
+    components = [
+        meter
+        for meter in found
+        if meter.device.domain in COMPONENTS and (meter.device.domain != "cpu" or meter.device.reader == cpu_reader)
+    ]
+    return components or [meter for meter in found if meter.device.domain == "system"][:1]
+
+
+def _container(device: Device, counting: list[Gauge]) -> str | None:
+    """What contains a device that does not count: the board, or for a second view of a CPU the first one."""
+    if device.domain in {"system", "part"}:
+        return None
+    first = counting[0].device
+    same = next((meter.device.name for meter in counting if meter.device.domain == device.domain), None)
+    return first.name if first.domain in {"board", "system"} else same
+
+
+def _within(meter: Gauge, container: str | None) -> Gauge:
+    known = meter.device.within or container
+    return meter if known == meter.device.within else Placed(meter, replace(meter.device, within=known))
+
+
+def _names(environment: Mapping[str, str]) -> set[str]:
+    return {name.strip() for name in environment.get(OFF_SETTING, "").split(",") if name.strip()}

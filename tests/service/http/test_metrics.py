@@ -47,7 +47,7 @@ def test_the_ledgers_agree_with_the_metrics_and_add_up(server: str) -> None:
     booked = device["unattributed_joules"] + sum(model["dynamic_joules"] for model in ledger["models"])
     assert abs(booked - device["joules_total"]) < 1e-9 * max(1.0, booked)
     assert device["idle_joules"] is None, "unknown, not 0"
-    assert ledger["unavailable"][0]["reader"] == "rapl"
+    assert {missing["reader"] for missing in ledger["unavailable"]} >= {"nvml", "rapl", "jetson"}
 
 
 def test_asking_for_many_paths_makes_no_series(server: str) -> None:
