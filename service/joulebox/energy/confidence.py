@@ -16,7 +16,7 @@ from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block
 from joulebox.energy.weights import Floats
 
 BLOCKS = 6  # fewer tell nothing of their spread
-RUNNING = 1.3  # joules are booked with the weights of their time, which were less sure than the last ones
+RUNNING = 1.2  # joules are booked with the weights of their time, which were less sure than the last ones
 
 
 def errors(past: list[Block], idle: Idle) -> Floats | None:

@@ -10,12 +10,12 @@ from typing import Literal
 IdleSource = Literal["learnt", "regression", "calibration"]
 """Seen while nothing ran; the intercept of power over busy time; given."""
 
-CHUNK_S = 2.0
-CHUNK_INTERVALS = 4
+CHUNK_S = 0.5
+CHUNK_INTERVALS = 2
+PUBLISHED_CHUNKS = 4
 WINDOW_S = 60.0
-PUBLISHED_S = 2.0
 STALE_S = 1800.0  # learnt longer ago than that, an intercept seen since is preferred
-SHIFT = 0.03  # of idle power: a newer chunk so far off, and well beyond its noise, starts the window anew
+SHIFT, SHIFT_CHUNKS = 0.03, 4  # of idle power: so many chunks so far off, and beyond their noise, start the window anew
 
 
 @dataclass(frozen=True)
@@ -65,28 +65,28 @@ class QuietPower:
         chunk = _Chunk(self._seconds, self._joules)
         self._seconds, self._joules, self._count = 0.0, 0.0, 0
         if self._moved(chunk):
-            self._chunks = deque([self._chunks[-1]])
+            self._chunks = deque(list(self._chunks)[1 - SHIFT_CHUNKS :])
         self._chunks.append(chunk)
         while sum(each.seconds for each in self._chunks) - self._chunks[0].seconds >= WINDOW_S:
             self._chunks.popleft()
-        self.idle = self._mean()
+        if len(self._chunks) >= PUBLISHED_CHUNKS:
+            self.idle = self._mean()
 
     def _moved(self, chunk: _Chunk) -> bool:
-        """Whether the last chunk and this one both lie off the others, on the same side."""
-        if len(self._chunks) < 4 or self.idle is None:
+        """Whether the last chunks and this one all lie off those before, on the same side."""
+        if len(self._chunks) < 2 * SHIFT_CHUNKS or self.idle is None:
             return False
-        before = list(self._chunks)[:-1]
-        mean, spread = _mean_and_spread(before)
-        limit = max(5 * spread, SHIFT * mean)
-        offs = [self._chunks[-1].watts - mean, chunk.watts - mean]
+        chunks = list(self._chunks)
+        mean, spread = _mean_and_spread(chunks[: 1 - SHIFT_CHUNKS])
+        limit = max(2 * spread, SHIFT * mean)
+        offs = [each.watts - mean for each in (*chunks[1 - SHIFT_CHUNKS :], chunk)]
         return min(offs) > limit or max(offs) < -limit
 
     def _mean(self) -> Idle:
         chunks = list(self._chunks)
         mean, spread = _mean_and_spread(chunks)
         few = 1 + 3 / len(chunks)  # a spread of a few is itself uncertain
-        error = spread * few / math.sqrt(len(chunks)) if len(chunks) > 1 else 0.05 * mean
-        return Idle(mean, error, "learnt")
+        return Idle(mean, spread * few / math.sqrt(len(chunks)), "learnt")
 
 
 def _mean_and_spread(chunks: list[_Chunk]) -> tuple[float, float]:

@@ -67,16 +67,21 @@ class Intervals:
     _ran: bool = True
     _unknown_since_s: float | None = None
     _seen: dict[Key, Work] = field(default_factory=dict[Key, Work])
+    _polled_joules: float = 0.0
     _polled: dict[Key, Work] = field(default_factory=dict[Key, Work])
     _carried_s: dict[Key, float] = field(default_factory=dict[Key, float])
 
-    def feed(self, at_s: float, joules: float | None, work: Mapping[Key, Work]) -> Interval | None:
+    def feed(
+        self, at_s: float, joules: float | None, work: Mapping[Key, Work], *, hold: bool = False
+    ) -> Interval | None:
         """One poll.
 
         Args:
             at_s: when, on a clock that does not go back.
             joules: the counter; None where it could not be read, or where nobody knows what happened since the last poll.
             work: each loaded model's work so far.
+            hold: the counter was left alone for several ticks, so that a change now does not tell when it was: no interval
+                ends before the next one.
 
         Returns:
             The interval that ends here; None where the counter has not changed, or where there was a gap.
@@ -88,16 +93,16 @@ class Intervals:
             self._begin(at_s, joules, work)
             return None
         since_s = at_s - self._polled_s
-        if not 0 < since_s <= LONGEST_S or joules < self._joules:
+        if not 0 < since_s <= LONGEST_S or joules < self._polled_joules:
             self.gap(at_s)
             self._begin(at_s, joules, work)
-            return None
-        if joules == self._joules:
-            self._polled_s, self._polled = at_s, dict(work)
             return None
         if joules - self._joules > MOST_WATTS * max(at_s - self._changed_s, self.tick_s or 1.0):
             self.gap(at_s)
             self._begin(at_s, joules, work)
+            return None
+        if hold or joules == self._polled_joules:
+            self._polled_s, self._polled_joules, self._polled = at_s, joules, dict(work)
             return None
         return self._end(at_s, joules, work)
 
@@ -113,7 +118,8 @@ class Intervals:
         if self._unknown_since_s is not None:
             self.unknown_s += max(0.0, at_s - self._unknown_since_s)
         self._unknown_since_s = None
-        self._joules, self._changed_s, self._polled_s, self._doubt_s = joules, at_s, at_s, 0.0
+        self._joules = self._polled_joules = joules
+        self._changed_s, self._polled_s, self._doubt_s = at_s, at_s, 0.0
         self._starts, self._ran = True, True
         self._seen = dict(work)
 
@@ -145,7 +151,8 @@ class Intervals:
         )
         self._carried_s = late
         self._ran, self._starts = bool(ran), False
-        self._joules, self._changed_s, self._polled_s, self._doubt_s = joules, at_s, at_s, doubt_s
+        self._joules = self._polled_joules = joules
+        self._changed_s, self._polled_s, self._doubt_s = at_s, at_s, doubt_s
         self._seen = dict(work)
         return interval
 

@@ -13,6 +13,7 @@ part of the idle energy is a view of the device's, by time loaded, and no second
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -96,19 +97,22 @@ class Ledger:
         self._intervals = Intervals(self.tick_s)
         self._power = Power(None if given is None else Idle(given, 0.05 * given, "calibration"))
 
-    def feed(self, at_s: float, joules: float | None, work: Mapping[Key, Work]) -> Booking | None:
+    def feed(
+        self, at_s: float, joules: float | None, work: Mapping[Key, Work], *, hold: bool = False
+    ) -> Booking | None:
         """One poll of the counter.
 
         Args:
             at_s: when, on a monotonic clock.
             joules: what the meter says; None where it could not be read, or where the host was suspended since the last poll.
             work: each loaded model's busy time and items so far; a model that is missing was unloaded.
+            hold: see `Intervals.feed`.
 
         Returns:
             What was booked; None where the counter stood still or there was a gap.
         """
         gaps = self._intervals.gaps
-        interval = self._intervals.feed(at_s, joules, work)
+        interval = self._intervals.feed(at_s, joules, work, hold=hold)
         if self._intervals.gaps != gaps:
             self.watts, self._debt_joules = None, 0.0
             self._power.broken()
@@ -157,7 +161,9 @@ class Ledger:
         error_watts = self._power.error_watts(key)
         if account is None or error_watts is None or not account.items:
             return None
-        mean, half = account.joules / account.items, error_watts * account.busy_s / account.items
+        mean = account.joules / account.items
+        # At either end an item may be counted whose joules are not, or the other way round.
+        half = math.hypot(error_watts * account.busy_s / account.items, mean / account.items)
         return max(0.0, mean - half), mean + half
 
     def busy_watts_of(self, key: Key) -> float | None:
@@ -176,7 +182,7 @@ class Ledger:
         if not interval.busy_s:
             part = min(interval.joules, idle.watts * interval.seconds)
             return self._booking(interval, part, {}, "nothing_running")
-        if not self._power.ready:
+        if not self._power.ready(interval.busy_s):
             return _unsplit(interval, "learning")
         owed = idle.watts * interval.seconds + self._debt_joules
         part = min(interval.joules, owed)

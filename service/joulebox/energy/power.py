@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from joulebox.energy.confidence import errors, quantile
@@ -17,7 +17,7 @@ ROW_S = 0.5
 ROW_DOUBTS = (
     20  # a row is so many times as long as the doubt about its ends: errors in busy time would flatten the weights
 )
-READY_ROWS = 20  # before two models' joules can be told apart
+READY_ROWS, KNOWN_ROWS = 20, 5  # in all, and of each model, before two models' joules can be told apart
 NEWEST_BLOCKS = 6  # compared with the rest of the window: has something changed?
 CHANGED_F = 12.0
 CHANGED_PART = 0.03  # of the dynamic energy
@@ -48,6 +48,7 @@ class Power:
     _solo: Solo = field(default_factory=Solo)
     _intercept: Idle | None = None
     _rows: int = 0
+    _rows_of: dict[Key, int] = field(default_factory=dict[Key, int])
     _errors: Floats | None = None
 
     @property
@@ -58,10 +59,11 @@ class Power:
             return learnt
         return self._intercept or self.calibration
 
-    @property
-    def ready(self) -> bool:
-        """Whether joules can be shared out: idle power is known, and two models can be told apart."""
-        return self.idle is not None and (self._rows >= READY_ROWS or len(self._moments.columns) < 2)
+    def ready(self, models: Collection[Key]) -> bool:
+        """Whether the joules of these can be shared out: idle power is known, and they can be told apart."""
+        if self.idle is None or (self._rows < READY_ROWS and len(self._moments.columns) > 1):
+            return False
+        return len(models) < 2 or all(self._rows_of.get(key, 0) >= KNOWN_ROWS for key in models)
 
     def learn(self, interval: Interval) -> None:
         """Takes in an interval."""
@@ -112,6 +114,8 @@ class Power:
     def _add(self, row: _Row) -> None:
         closed = self._moments.add(row.seconds, row.joules, row.bend, row.busy_s)
         self._rows += 1
+        counts = {key: self._rows_of.get(key, 0) for key in self._moments.columns}
+        self._rows_of = {key: count + (key in row.busy_s) for key, count in counts.items()}
         if closed:
             self._review()
         recent = self._moments.recent()

@@ -29,10 +29,12 @@ def nnls(gram: Floats, target: Floats) -> Floats:
     found = np.zeros(size)
     least = TOLERANCE * max(1e-300, float(np.abs(target).max(initial=0.0)))
     for _ in range(3 * size + 1):
+        if free.all():
+            break
         slope = target - gram @ found
         slope[free] = -np.inf
         at = int(slope.argmax())
-        if free.all() or slope[at] <= least:
+        if slope[at] <= least:
             break
         free[at] = True
         found = _within(gram, target, found, free)

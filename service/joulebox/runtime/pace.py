@@ -22,6 +22,8 @@ class Pace:
 
     tick_s: float | None
     """None where it is not known."""
+    holds: bool = False
+    """The poll that is due next comes after several ticks: a change that it shows may be an old one."""
     _changed_s: float | None = None
     _next_s: float = 0.0
 
@@ -35,18 +37,19 @@ class Pace:
         return (self.tick_s or 0.0) >= COARSE_S and self._changed_s is not None and now_s < self._next_s
 
     def asked(self, at_s: float, *, changed: bool) -> None:
-        """The counter was asked, and had changed since the last time or not."""
+        """The counter was asked; it had changed since the last time, at a time that is known, or not."""
         tick_s = self.tick_s or 0.0
         if tick_s < COARSE_S:
             self._next_s = at_s + INTERVAL_S
             return
         step_s = max(STEP_S, tick_s / STEPS)
+        self.holds = False
         if changed:
+            ticks = max(1, round(SETTLE_S / tick_s))
+            self.holds = ticks > 1
             self._changed_s = at_s
-        if self._changed_s is None:
+            self._next_s = max(at_s, at_s + ticks * tick_s - step_s)
+        elif self._changed_s is None or at_s < self._changed_s + max(tick_s, SETTLE_S) + LATE_TICKS * tick_s:
             self._next_s = at_s + step_s
-            return
-        ticks = max(1.0, -(-SETTLE_S // tick_s))
-        due_s = self._changed_s + ticks * tick_s - step_s
-        late = at_s > due_s + LATE_TICKS * tick_s
-        self._next_s = at_s + INTERVAL_S if late else max(at_s + step_s, due_s)
+        else:
+            self._next_s = at_s + INTERVAL_S

@@ -51,8 +51,11 @@ class _Book:
         self._next_try_s = 0.0
         self._backoff_s = 1.0
 
-    def due(self, now_s: float) -> bool:
-        return now_s >= max(self.pace.next_s, self._next_try_s)
+    def due(self, now_s: float, *, leisurely: bool) -> bool:
+        """Whether to ask now; a counter that is not waited for may be asked at any time."""
+        if now_s < self._next_try_s:
+            return False
+        return now_s >= self.pace.next_s or (leisurely and not self.pace.waits(now_s))
 
     @property
     def next_s(self) -> float:
@@ -72,7 +75,7 @@ class _Book:
             self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(60.0, 2 * self._backoff_s)
             return None
         self._readable, self._backoff_s = True, 1.0
-        booking = self.ledger.feed(now_s, joules, work)
+        booking = self.ledger.feed(now_s, joules, work, hold=self.pace.holds)
         self.pace.asked(now_s, changed=booking is not None)
         return booking
 
@@ -121,7 +124,7 @@ class Sampler:
         fleet = self._repository.fleet
         if fleet.lead():
             self._open()
-            self._poll(time.perf_counter(), every=True)
+            self._poll(time.perf_counter(), leisurely=True)
             self._snapshot = self._view()
             if fleet.workers > 1:
                 fleet.write_snapshot(SNAPSHOT, self._snapshot)
@@ -141,9 +144,9 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
-    def _poll(self, now_s: float, *, every: bool = False) -> None:
-        """Asks the counters that are due, and of the others those that are asked at leisure if `every` one is meant."""
-        due = [book for book in self._books if book.due(now_s) or (every and not book.pace.waits(now_s))]
+    def _poll(self, now_s: float, *, leisurely: bool = False) -> None:
+        """Asks the counters that are due."""
+        due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()

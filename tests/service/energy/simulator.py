@@ -6,7 +6,7 @@ Power is constant between the instants at which something begins or ends, so tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from joulebox.energy import Key, Ledger, Work
 Floats = NDArray[np.float64]
 POLLS_PER_TICK = 20  # how finely the sampler asks about the time at which a tick is due
 COARSEST_POLL_S = 0.25
+SETTLE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class Load:
     pause_s: float
     item_s: float = 0.01
     begins_s: float = 0.0
+
+
+TWO = {
+    "gaps": (Load(60, 0.4, 1.6), Load(25, 0.3, 1.9)),
+    "overlapping": (Load(60, 0.4, 0.3), Load(25, 0.3, 0.4)),
+    "short": (Load(60, 0.03, 0.1), Load(25, 0.02, 0.12)),
+}
+"""60 W and 25 W: idle now and then, hardly ever idle, and inferences shorter than a tick."""
+FIVE = (Load(60, 0.4, 0.6), Load(40, 0.3, 0.7), Load(25, 0.3, 0.9), Load(10, 0.2, 0.8), Load(30, 0.2, 60.0))
+"""The last one is rare."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,8 @@ class Counter:
     wraps_joules: float | None = None
     """A 32-bit counter of microjoules wraps at 4295."""
     resets_s: tuple[float, ...] = ()
+    gone_s: tuple[float, float] = (0.0, 0.0)
+    """While it cannot be read."""
     known_tick: bool = True
 
 
@@ -134,9 +147,19 @@ class Polls:
     times: Floats
     joules: Floats
     """As a meter tells them, wraps taken care of; NaN where it cannot be read."""
+    hold: NDArray[np.bool_]
+    """The first of the two polls, where ticks were left out before it."""
 
 
 def polls(truth: Truth, counter: Counter, seed: int) -> Polls:
+    """The counter's updates, when they are seen, and nothing while it cannot be read."""
+    seen = _polls(truth, counter, seed)
+    begin, end = counter.gone_s
+    gone = (seen.times >= begin) & (seen.times < end)
+    return Polls(seen.times, np.where(gone, np.nan, seen.joules), seen.hold)
+
+
+def _polls(truth: Truth, counter: Counter, seed: int) -> Polls:
     """The counter's updates, and when they are seen.
 
     A reset is seen by the meter as the counter falling: as real readers do, it takes that for a wrap where there is one.
@@ -148,12 +171,13 @@ def polls(truth: Truth, counter: Counter, seed: int) -> Polls:
         times = np.arange(rng.uniform(0, COARSEST_POLL_S), truth.host.seconds, COARSEST_POLL_S)
         times += rng.uniform(0, 0.01, len(times))
         last = np.searchsorted(ticks, times, side="right") - 1
-        return Polls(times[last >= 0], shown[last[last >= 0]])
+        return Polls(times[last >= 0], shown[last[last >= 0]], np.zeros(int((last >= 0).sum()), dtype=bool))
     step = counter.tick_s / POLLS_PER_TICK
-    after = ticks + rng.uniform(0, step, len(ticks))
-    before = np.maximum(after - step, np.concatenate([[0.0], after[:-1] + 1e-9]))
-    times = np.stack([before, after], axis=1).ravel()[1:]
-    return Polls(times, np.repeat(shown, 2)[: 2 * len(ticks) - 1])
+    every = max(1, round(SETTLE_S / counter.tick_s))
+    after = ticks[1::every] + rng.uniform(0, step, len(ticks[1::every]))
+    times = np.stack([after - step, after], axis=1).ravel()
+    last = np.searchsorted(ticks, times, side="right") - 1
+    return Polls(times, shown[last], np.tile([every > 1, False], len(after)))
 
 
 def _shown(truth: Truth, counter: Counter, ticks: Floats, rng: np.random.Generator) -> Floats:
@@ -163,7 +187,7 @@ def _shown(truth: Truth, counter: Counter, ticks: Floats, rng: np.random.Generat
     raw = np.cumsum(steps)
     for at in counter.resets_s:
         after = ticks >= at
-        raw[after] -= raw[after][0]
+        raw[after] -= raw[after][:1].sum()
     if counter.quantum_joules:
         raw = np.floor(raw / counter.quantum_joules) * counter.quantum_joules
     if counter.wraps_joules is None:
@@ -182,8 +206,7 @@ class Outcome:
     by_busy_time: tuple[float, ...]
     """Joules per item, had all but idle energy (its true power) been shared by busy time alone."""
     fed_joules: float
-    """Of all intervals without a gap."""
-    checked: list[float] = field(default_factory=list[float])
+    """By which the counter grew."""
 
     def error(self, model: int) -> float:
         """Relative, of joules per item; infinite where the ledger does not know."""
@@ -207,10 +230,11 @@ def run(host: Host, counter: Counter, seed: int = 0, ledger: Ledger | None = Non
     models = range(len(host.loads))
     busy = [truth.at(truth.busy[model], seen.times).tolist() for model in models]
     items = [truth.items(model, seen.times).tolist() for model in models]
-    for number, (at_s, joules) in enumerate(zip(seen.times.tolist(), seen.joules.tolist(), strict=True)):
+    polled = zip(seen.times.tolist(), seen.joules.tolist(), seen.hold.tolist(), strict=True)
+    for number, (at_s, joules, hold) in enumerate(polled):
         work = {key(model): Work(busy[model][number], items[model][number]) for model in models}
-        ledger.feed(at_s, None if np.isnan(joules) else joules, work)
-    return Outcome(truth, ledger, _by_busy_time(truth, seen), float(seen.joules[-1] - seen.joules[0]))
+        ledger.feed(at_s, None if np.isnan(joules) else joules, work, hold=hold)
+    return Outcome(truth, ledger, _by_busy_time(truth, seen), float(np.nanmax(seen.joules) - np.nanmin(seen.joules)))
 
 
 def _by_busy_time(truth: Truth, seen: Polls) -> tuple[float, ...]:

@@ -176,13 +176,14 @@ def test_models_that_always_run_together_share_by_busy_time() -> None:
     assert feeder.ledger.accounts[B].watts == pytest.approx(40, rel=0.05)
 
 
-def test_a_model_that_is_loaded_later_counts_as_the_others_until_it_is_known() -> None:
+def test_a_model_that_is_loaded_later_is_told_apart_once_it_was_seen() -> None:
     feeder = learnt()
-    for _ in range(30):
-        feeder.step(50.0, a=0.5)
-    booking = feeder.step(80.0, a=0.5, b=0.5)
-    assert booking is not None
-    assert 0 < booking.models[B].joules < 60
+    for number in range(30):
+        a = 0.3 + 0.1 * (number % 5)
+        feeder.step(20 + 60 * a, a=a)
+    bookings = [feeder.step(20 + 30 + 25 * b, a=0.5, b=b) for b in (0.2, 0.4, 0.6, 0.8, 0.3, 0.5, 0.7)]
+    assert [booking is not None and booking.reason for booking in bookings[:5]] == ["learning"] * 5
+    assert feeder.ledger.accounts[B].watts == pytest.approx(25, rel=0.05)
 
 
 def test_energy_while_nothing_runs_beyond_idle_power_is_nobodys() -> None:
