@@ -31,7 +31,7 @@ $$sudo apt-get update -qq >/dev/null || true; \
 DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends
 endef
 
-.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench bench-tools clean
+.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench bench-energy bench-tools clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ bento: wheel ## build the bento of the shipped model
 
 bench: install bench-tools ## serving benchmarks, side by side with peers; a part of them: make bench BENCH='--only small --peers none'
 	$(BIN)/python -m bench.serving $(BENCH)
+
+bench-energy: install ## how right the energy ledger is, on simulated devices whose truth is known; draws docs/energy-accuracy.png
+	$(BIN)/python -m bench.energy
 
 # The load generator, and what makes the environment of the peer that needs Debian's own Python; without them it says so.
 bench-tools:

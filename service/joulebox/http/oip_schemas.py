@@ -191,11 +191,23 @@ class DeviceLedger(BaseModel):
     reader: str
     source: str
     note: str | None = None
+    tick_seconds: float | None
     joules_total: float
     idle_joules: float | None
     unattributed_joules: float
+    unattributed: dict[str, float]
+    """By reason."""
+    unattributed_share: float | None
     idle_watts: float | None
+    idle_source: str | None
+    """`learnt` while nothing ran, `regression` on busy time, or `calibration`."""
     watts: float | None
+    nonlinear: bool
+    """Models together use other than the sum of what each uses, as under a power cap."""
+    settled: Count
+    """Intervals between changes of the counter."""
+    gaps: Count
+    unknown_seconds: float
 
 
 class ModelLedger(BaseModel):
@@ -208,6 +220,9 @@ class ModelLedger(BaseModel):
     idle_joules: float | None
     joules_per_inference: float | None
     ci95: list[float] | None
+    """The 95 % interval of `joules_per_inference`."""
+    watts: float | None
+    """Mean dynamic power while busy."""
 
 
 class Unavailable(BaseModel):

@@ -71,7 +71,7 @@ class Metrics:
         )
         self.inference_energy = counter(
             "joulebox_inference_energy_joules_total",
-            "Energy that inferences have used, as far as settled",
+            "Energy that inferences have used, as far as settled; part=idle is a view of the device's idle energy, by time loaded",
             ["model", "version", "device", "part", "source"],
         )
         self.energy_per_inference = histogram(
@@ -81,10 +81,13 @@ class Metrics:
             JOULES,
         )
         self.device_energy = counter("joulebox_device_energy_joules_total", "Energy used", ["device", "source"])
+        self.device_idle = counter(
+            "joulebox_device_idle_energy_joules_total", "Energy used by being on", ["device", "source"]
+        )
         self.device_unattributed = counter(
             "joulebox_device_unattributed_energy_joules_total",
-            "Energy used while no model was busy",
-            ["device", "source"],
+            "Energy that is nobody's: nothing ran, or it cannot be split",
+            ["device", "source", "reason"],
         )
         self.device_power = gauge(
             "joulebox_device_power_watts", "Mean power over the last interval", ["device", "source"]

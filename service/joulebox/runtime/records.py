@@ -48,7 +48,7 @@ FIELDS = (
 BATCHES = 64  # batch sizes 1 to 64, each with how often and for how long it was computed
 NUMBERS = len(FIELDS) + 2 * BATCHES
 RECORD_BYTES = NAME_BYTES + 8 * NUMBERS
-HEADER_BYTES = 64  # the worker's CPU nanoseconds, its process id, and room
+HEADER_BYTES = 64  # the worker's CPU nanoseconds, its process id, how many records were ever taken, and room
 PATTERN = "work-*"
 
 
@@ -95,6 +95,7 @@ class Records:
         if not self._free:
             return Record(memoryview(bytearray(8 * NUMBERS)).cast("q"), -1)
         index = self._free.pop()
+        self._numbers[2] = max(self._numbers[2], index + 1)
         offset = HEADER_BYTES + index * RECORD_BYTES
         begin = (offset + NAME_BYTES) // 8
         numbers = self._numbers[begin : begin + NUMBERS]
@@ -162,17 +163,19 @@ def read_records(folder: Path) -> list[WorkerRecords]:
 
 def _read(path: Path) -> WorkerRecords:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            header = file.read(HEADER_BYTES).ljust(HEADER_BYTES, b"\0")
+            content = file.read(RECORD_BYTES * int.from_bytes(header[16:24], sys.byteorder))  # others were never taken
     except FileNotFoundError:
-        content = b""
+        header, content = bytes(HEADER_BYTES), b""
     records: list[tuple[Key, Totals]] = []
-    for offset in range(HEADER_BYTES, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
+    for offset in range(0, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
         key = content[offset : offset + NAME_BYTES].rstrip(b"\0")
         if key:
             name, _, version = key.decode(errors="replace").partition("\0")
             numbers = memoryview(content)[offset + NAME_BYTES : offset + RECORD_BYTES].cast("q")
             records.append(((name, version), _totals(numbers.tolist())))
-    cpu_ns, pid = (int.from_bytes(content[at : at + 8], sys.byteorder) for at in (0, 8))
+    cpu_ns, pid = (int.from_bytes(header[at : at + 8], sys.byteorder) for at in (0, 8))
     return WorkerRecords(path.name, pid, cpu_ns, tuple(records))
 
 

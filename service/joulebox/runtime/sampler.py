@@ -13,16 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from joulebox.energy import Key, Ledger, Meter, ReadError, Settlement, Source, Sources, Work
+from joulebox.energy import Booking, Key, Ledger, Meter, ReadError, Source, Sources, Work
 from joulebox.metrics import Metrics, observe_many
 from joulebox.runtime.batch import Inference
+from joulebox.runtime.energy_state import state_of
 from joulebox.runtime.model import Model
+from joulebox.runtime.pace import INTERVAL_S, Pace
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.shared_work import SharedWork
 
 log = logging.getLogger("joulebox.energy")
 
-INTERVAL_S = 0.25
+LEAST_S = 0.001  # between two polls
+SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
 
 
@@ -35,34 +38,46 @@ class Provisional:
 
 
 class _Book:
-    """A meter with its ledger, and where the last reading was."""
+    """A meter with its ledger, and when to ask it."""
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
-        self.ledger = Ledger(busy_watts=meter.device.busy_watts)
-        self._joules: float | None = None
-        self._at_s = 0.0
+        device = meter.device
+        # An estimate is continuous; a reader that knows its counter's tick says so.
+        tick_s = 0.0 if device.source == "estimated" else device.tick_s
+        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s)
+        self.pace = Pace(tick_s)
+        self._readable = True
         self._next_try_s = 0.0
         self._backoff_s = 1.0
 
-    def settle(self, now_s: float, work: dict[Key, Work]) -> tuple[float, dict[Key, Settlement]]:
-        """Books what was used since the last reading; after a failed one, that is unknown and starts anew."""
+    def due(self, now_s: float, *, leisurely: bool) -> bool:
+        """Whether to ask now; a counter that is not waited for may be asked at any time."""
         if now_s < self._next_try_s:
-            return 0.0, {}
+            return False
+        return now_s >= self.pace.next_s or (leisurely and not self.pace.waits(now_s))
+
+    @property
+    def next_s(self) -> float:
+        return max(self.pace.next_s, self._next_try_s)
+
+    def poll(self, now_s: float, work: dict[Key, Work], *, suspended: bool) -> Booking | None:
+        """Books what was used since the last change; after a failed reading, that is unknown and starts anew."""
+        if suspended:
+            self.ledger.feed(now_s, None, work)
         try:
             joules = self.meter.joules()
         except ReadError as error:
-            if self._joules is not None:
+            if self._readable:
                 log.warning("%s cannot be read, its energy is unknown until it can: %s", self.meter.device.name, error)
-            self._joules = self.ledger.watts = None
+            self._readable = False
+            self.ledger.feed(now_s, None, work)
             self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(60.0, 2 * self._backoff_s)
-            return 0.0, {}
-        delta = joules - self._joules if self._joules is not None else 0.0
-        settled = self.ledger.settle(delta, now_s - self._at_s, work) if self._joules is not None else {}
-        if self._joules is None:
-            self.ledger.skip(work)
-        self._joules, self._at_s, self._backoff_s = joules, now_s, 1.0
-        return delta, settled
+            return None
+        self._readable, self._backoff_s = True, 1.0
+        booking = self.ledger.feed(now_s, joules, work, hold=self.pace.holds)
+        self.pace.asked(now_s, changed=booking is not None)
+        return booking
 
 
 class Sampler:
@@ -82,16 +97,38 @@ class Sampler:
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
         self._books: list[_Book] = []
+        self._slept_s: float | None = None
         self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
+        tick_s = 0.0
         while True:
+            now_s = time.perf_counter()
             try:
-                self.tick()
+                if now_s >= tick_s:
+                    tick_s = now_s + INTERVAL_S
+                    if self._sources is None and self._repository.fleet.lead():
+                        await asyncio.to_thread(self.open)
+                    self.tick()
+                else:
+                    self._poll(now_s)
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
-            await asyncio.sleep(INTERVAL_S)
+            next_s = min([tick_s, *(book.next_s for book in self._books)])
+            await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
+
+    def open(self) -> None:
+        """Finds the host's counters. It blocks, for about a second where their ticks are measured."""
+        sources = self._open_sources(lambda: self._work.cpu_s)
+        for meter in sources.meters:
+            device = meter.device
+            self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
+        if not sources.meters:
+            reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
+            log.warning("no energy source: %s", reasons)
+        self._books = [_Book(meter) for meter in sources.meters]
+        self._sources = sources
 
     def tick(self) -> None:
         """Brings what this worker has done up to date, and settles if it is the leader."""
@@ -99,8 +136,9 @@ class Sampler:
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
         fleet = self._repository.fleet
-        if fleet.lead():
-            self._settle()
+        if self._sources is not None and fleet.lead():
+            self._poll(time.perf_counter(), leisurely=True)
+            self._snapshot = self._view()
             if fleet.workers > 1:
                 fleet.write_snapshot(SNAPSHOT, self._snapshot)
         else:
@@ -119,34 +157,40 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
-    def _settle(self) -> None:
-        now_s = time.perf_counter()
+    def _poll(self, now_s: float, *, leisurely: bool = False) -> None:
+        """Asks the counters that are due."""
+        due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
+        if not due:
+            return
+        suspended = self._was_suspended()
         work = self._work.read(now_s)
-        if self._sources is None:
-            self._open()
-        for book in self._books:
-            self._export(book, *book.settle(now_s, work))
-        self._snapshot = self._view()
+        for book in self._books if suspended else due:
+            booking = book.poll(now_s, work, suspended=suspended)
+            if booking is not None:
+                self._export(book, booking)
+            elif book.ledger.watts is None:
+                self._metrics.device_power.labels(book.meter.device.name, book.meter.device.source).set(math.nan)
 
-    def _open(self) -> None:
-        self._sources = self._open_sources(lambda: self._work.cpu_s)
-        self._books = [_Book(meter) for meter in self._sources.meters]
-        for meter in self._sources.meters:
-            device = meter.device
-            self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
-        if not self._books:
-            reasons = "; ".join(f"{found.reader}: {found.reason}" for found in self._sources.unavailable)
-            log.warning("no energy source: %s", reasons)
+    def _was_suspended(self) -> bool:
+        """Whether the host slept since the last call: the monotonic clock stood still, a counter may not have."""
+        slept_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+        before_s, self._slept_s = self._slept_s, slept_s
+        return before_s is not None and slept_s - before_s > SUSPENDED_S
 
-    def _export(self, book: _Book, delta: float, settled: dict[Key, Settlement]) -> None:
+    def _export(self, book: _Book, booking: Booking) -> None:
         device, metrics = book.meter.device, self._metrics
-        metrics.device_energy.labels(device.name, device.source).inc(delta)
-        unattributed = max(0.0, delta - sum(part.joules for part in settled.values()))
-        metrics.device_unattributed.labels(device.name, device.source).inc(unattributed)
+        labels = device.name, device.source
+        metrics.device_energy.labels(*labels).inc(booking.joules)
+        if book.ledger.idle_watts is not None:
+            metrics.device_idle.labels(*labels).inc(booking.idle_joules)
+        metrics.device_unattributed.labels(*labels, booking.reason).inc(booking.unattributed_joules)
         watts = math.nan if book.ledger.watts is None else book.ledger.watts  # unknown, as Prometheus says it
-        metrics.device_power.labels(device.name, device.source).set(watts)
-        for (name, version), part in settled.items():
-            metrics.inference_energy.labels(name, version, device.name, "dynamic", device.source).inc(part.joules)
+        metrics.device_power.labels(*labels).set(watts)
+        for (name, version), part in booking.models.items():
+            if part.joules or part.items:
+                metrics.inference_energy.labels(name, version, device.name, "dynamic", device.source).inc(part.joules)
+            if part.idle_joules:
+                metrics.inference_energy.labels(name, version, device.name, "idle", device.source).inc(part.idle_joules)
             if part.items:
                 child = metrics.energy_per_inference.labels(name, version, device.name, device.source)
                 observe_many(child, part.joules / part.items, part.items)
@@ -154,7 +198,7 @@ class Sampler:
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": _state(self._books, self._sources),
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
             "source": self._books[0].meter.device.source if self._books else "none",
@@ -168,39 +212,3 @@ class Sampler:
 def _sum(watts: list[float | None]) -> float | None:
     known = [each for each in watts if each is not None]
     return sum(known) if known and len(known) == len(watts) else None
-
-
-def _state(books: list[_Book], sources: Sources | None) -> dict[str, Any]:
-    devices: list[dict[str, Any]] = []
-    models: list[dict[str, Any]] = []
-    for book in books:
-        device, ledger = book.meter.device, book.ledger
-        devices.append(
-            {
-                "device": device.name,
-                "reader": device.reader,
-                "source": device.source,
-                "note": device.note,
-                "joules_total": ledger.total_joules,
-                "idle_joules": None,
-                "unattributed_joules": ledger.unattributed_joules,
-                "idle_watts": None,
-                "watts": ledger.watts,
-            }
-        )
-        for (name, version), account in ledger.accounts.items():
-            models.append(
-                {
-                    "model": name,
-                    "version": version,
-                    "device": device.name,
-                    "source": device.source,
-                    "inferences": account.items,
-                    "dynamic_joules": account.joules,
-                    "idle_joules": None,
-                    "joules_per_inference": account.joules_per_item,
-                    "ci95": None,
-                }
-            )
-    unavailable = [{"reader": found.reader, "reason": found.reason} for found in sources.unavailable] if sources else []
-    return {"devices": devices, "models": models, "unavailable": unavailable}

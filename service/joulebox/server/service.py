@@ -15,7 +15,7 @@ from pydantic import Field
 
 from joulebox.access import open_access
 from joulebox.access.logs import configure_logging
-from joulebox.energy import Sources, open_sources
+from joulebox.energy import Sources, open_sources, with_ticks
 from joulebox.http.front import Front
 from joulebox.http.openapi import document
 from joulebox.http.schemas import Prediction
@@ -62,7 +62,7 @@ class FrontedService(bentoml.Service[Any]):
 
 
 def _open_sources(threads: int, cpu_s: Callable[[], float]) -> Sources:
-    return open_sources(os.environ, threads=threads, cpu_s=cpu_s)
+    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s))
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)

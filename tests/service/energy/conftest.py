@@ -1,11 +1,14 @@
-"""Lays a board's sysfs on disk."""
+"""Lays a board's sysfs on disk. The simulator is a module beside these tests; `make bench-energy` uses it too."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).parent))
 
 Lay = Callable[[Mapping[str, object]], Path]
 

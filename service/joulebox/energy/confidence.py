@@ -1,0 +1,65 @@
+"""How sure a model's watts are: the spread of what would have been found without this or that part of the past.
+
+Block jackknife (Quenouille 1949; Künsch, Annals of Statistics 17, 1989): neighbouring rows need not be independent. Where a
+model ran in few blocks the spread of these says little, and the regression's own covariance with the prior's width is wider.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from joulebox.energy.fit import Fit, fit
+from joulebox.energy.idle import Idle
+from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block
+from joulebox.energy.weights import Floats
+
+BLOCKS = 6  # fewer tell nothing of their spread
+RUNNING = 1.2  # joules are booked with the weights of their time, which were less sure than the last ones
+
+
+def errors(past: list[Block], idle: Idle) -> Floats | None:
+    """One standard error of each column's watts; None where too little was seen.
+
+    Args:
+        past: the sums over stretches of time.
+    """
+    if len(past) < BLOCKS:
+        return None
+    every = Block(np.sum([block.gram for block in past], axis=0), sum(block.rows for block in past))
+    found = fit(every, idle.watts)
+    if found is None:
+        return None
+    fixed = idle.source != "regression"
+    spread = _spread(past, every, found, idle.watts if fixed else None)
+    inverse = np.linalg.inv(found.gram)
+    own = found.noise * np.diagonal(inverse)
+    by_idle = (inverse @ found.seconds_by_busy * idle.error_watts) ** 2
+    return RUNNING * np.sqrt(np.maximum(spread, own) + (by_idle if fixed else np.minimum(by_idle, spread)))
+
+
+def _spread(past: list[Block], every: Block, found: Fit, idle_watts: float | None) -> Floats:
+    """Variance of each column's watts, by leaving out one block after the other."""
+    size = len(found.watts)
+    prior: Floats = np.diagonal(found.gram) - np.diagonal(every.gram)[FIRST:]
+    mean = float(found.watts.mean())
+    without = every.gram - np.stack([block.gram for block in past])
+    if idle_watts is None:
+        columns = np.insert(np.arange(FIRST, FIRST + size), 0, SECONDS)
+        grams = without[:, columns[:, None], columns] + np.eye(size + 1) * np.insert(prior, 0, 1e-9)
+        targets = without[:, columns, JOULES] + np.insert(prior * mean, 0, 0.0)
+        watts = np.linalg.solve(grams, targets[..., None])[:, 1:, 0]
+    else:
+        grams = without[:, FIRST:, FIRST:] + np.eye(size) * prior
+        targets = without[:, FIRST:, JOULES] - idle_watts * without[:, FIRST:, SECONDS] + prior * mean
+        watts = np.linalg.solve(grams, targets[..., None])[..., 0]
+    count = len(past)
+    return (count - 1) / count * ((watts - watts.mean(axis=0)) ** 2).sum(axis=0)
+
+
+def quantile(blocks: int) -> float:
+    """Of Student's t at 97.5 %, by the first terms of its expansion about the normal's (Abramowitz and Stegun 26.7.5)."""
+    z, freedom = 1.959964, max(1, blocks - 1)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return z + (z**3 + z) / 4 / freedom + second / freedom**2 if math.isfinite(freedom) else z

@@ -1,0 +1,167 @@
+"""What is learnt of a device's power while it works: idle watts, each model's watts, whether they add up, how sure they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from joulebox.energy.confidence import errors, quantile
+from joulebox.energy.fit import bent, fit, intercept, solve
+from joulebox.energy.idle import STALE_S, Idle, QuietPower
+from joulebox.energy.intervals import Interval, Key
+from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, Moments
+from joulebox.energy.solo import Solo
+from joulebox.energy.weights import Floats
+
+ROW_S = 0.5
+ROW_DOUBTS = (
+    20  # a row is so many times as long as the doubt about its ends: errors in busy time would flatten the weights
+)
+READY_ROWS, KNOWN_ROWS = 20, 5  # in all, and of each model, before two models' joules can be told apart
+NEWEST_BLOCKS = 6  # compared with the rest of the window: has something changed?
+CHANGED_F = 12.0
+CHANGED_PART = 0.03  # of the dynamic energy
+
+
+@dataclass
+class _Row:
+    """Contiguous intervals that become one row."""
+
+    seconds: float = 0.0
+    joules: float = 0.0
+    bend: float = 0.0
+    """Σ square of the predicted dynamic joules / seconds, over its intervals."""
+    busy_s: dict[Key, float] = field(default_factory=dict[Key, float])
+
+
+@dataclass
+class Power:
+    """Learns from intervals, and is asked by the ledger."""
+
+    calibration: Idle | None = None
+    nonlinear: bool = False
+    quiet: QuietPower = field(default_factory=QuietPower)
+    _moments: Moments = field(default_factory=Moments)
+    _row: _Row = field(default_factory=_Row)
+    _row_s: float = ROW_S
+    _watts: dict[Key, float] = field(default_factory=dict[Key, float])
+    _solo: Solo = field(default_factory=Solo)
+    _intercept: Idle | None = None
+    _rows: int = 0
+    _rows_of: dict[Key, int] = field(default_factory=dict[Key, int])
+    _errors: Floats | None = None
+
+    @property
+    def idle(self) -> Idle | None:
+        """The best that is known of idle power; None where nothing is."""
+        learnt = self.quiet.idle
+        if learnt is not None and (self.quiet.age_s < STALE_S or self._intercept is None):
+            return learnt
+        return self._intercept or self.calibration
+
+    def ready(self, models: Collection[Key]) -> bool:
+        """Whether the joules of these can be shared out: idle power is known, and they can be told apart."""
+        if self.idle is None or (self._rows < READY_ROWS and len(self._moments.columns) > 1):
+            return False
+        return len(models) < 2 or all(self._rows_of.get(key, 0) >= KNOWN_ROWS for key in models)
+
+    def learn(self, interval: Interval) -> None:
+        """Takes in an interval."""
+        if interval.starts:
+            self.broken()
+            return
+        if interval.quiet:
+            self.quiet.add(interval.seconds, interval.joules)
+        else:
+            self.quiet.passed(interval.seconds)
+        self._row_s += 0.05 * (max(ROW_S, ROW_DOUBTS * interval.doubt_s) - self._row_s)
+        row = self._row
+        row.seconds += interval.seconds
+        row.joules += interval.joules
+        predicted = 0.0
+        for key, busy_s in interval.busy_s.items():
+            row.busy_s[key] = row.busy_s.get(key, 0.0) + busy_s
+            predicted += self._watts.get(key, 0.0) * busy_s
+        row.bend += predicted**2 / interval.seconds
+        self._solo.learn(interval, self.idle)
+        if row.seconds >= self._row_s:
+            self._row = _Row()
+            if row.busy_s:
+                self._add(row)
+
+    def broken(self) -> None:
+        """A gap: what was gathered for a row does not go on."""
+        self._row = _Row()
+
+    def weights(self, busy_s: Mapping[Key, float]) -> dict[Key, float]:
+        """Each running model's watts, as far as fitted; a model not seen yet counts as the mean of the others."""
+        watts = self._solo.watts(busy_s) if self.nonlinear else None
+        if watts is not None:
+            return watts
+        watts = self._watts
+        known = [watts[key] for key in busy_s if key in watts]
+        other = sum(known) / len(known) if known else 1.0
+        found = {key: watts.get(key, other) for key in busy_s}
+        return found if sum(found.values()) > 0 else dict.fromkeys(busy_s, 1.0)
+
+    def error_watts(self, key: Key) -> float | None:
+        """Half a 95 % interval of a model's watts; None where too little was seen."""
+        column = self._moments.columns.get(key)
+        if self._errors is None or column is None or column - FIRST >= len(self._errors):
+            return None
+        return float(quantile(len(self._moments.past)) * self._errors[column - FIRST])
+
+    def _add(self, row: _Row) -> None:
+        closed = self._moments.add(row.seconds, row.joules, row.bend, row.busy_s)
+        self._rows += 1
+        counts = {key: self._rows_of.get(key, 0) for key in self._moments.columns}
+        self._rows_of = {key: count + (key in row.busy_s) for key, count in counts.items()}
+        if closed:
+            self._review()
+        recent = self._moments.recent()
+        if self.quiet.idle is None or self.quiet.age_s >= STALE_S:
+            self._intercept = intercept(recent)
+        idle = self.idle
+        if idle is not None:
+            fitted = fit(recent, idle.watts)
+            watts: list[float] = [] if fitted is None else fitted.watts.tolist()
+            self._watts = {key: watts[at - FIRST] for key, at in self._moments.columns.items() if watts}
+
+    def _review(self) -> None:
+        """What need not be asked at every row: has something changed, do the parts add up, how sure is it."""
+        if _changed(self._moments):
+            self._moments.forget_before(NEWEST_BLOCKS)
+        idle = self.idle
+        if idle is None:
+            return
+        self.nonlinear = bent(self._moments.recent(), None if idle.source == "regression" else idle.watts)
+        self._errors = errors(self._moments.past, idle)
+
+
+def _changed(moments: Moments) -> bool:
+    """Whether the newest blocks and the rest of the window are better explained apart (Chow, Econometrica 28, 1960)."""
+    blocks = list(moments.window)
+    if len(blocks) < 2 * NEWEST_BLOCKS:
+        return False
+    new, old = _total(blocks[-NEWEST_BLOCKS:]), _total(blocks[:-NEWEST_BLOCKS])
+    both = _total([new, old])
+    left = [_left_of(block) for block in (new, old, both)]
+    if None in left:
+        return False
+    apart, together = (left[0] or 0.0) + (left[1] or 0.0), left[2] or 0.0
+    columns = len(both.gram) - FIRST + 1
+    explained = max(0.0, together - apart)
+    noise = apart / max(1, both.rows - 2 * columns)
+    return explained > CHANGED_F * columns * noise and explained > CHANGED_PART**2 * float(both.gram[JOULES, JOULES])
+
+
+def _total(blocks: list[Block]) -> Block:
+    return Block(sum((block.gram for block in blocks[1:]), blocks[0].gram), sum(block.rows for block in blocks))
+
+
+def _left_of(block: Block) -> float | None:
+    """Sum of squares about the block's own fit with an intercept."""
+    columns = [SECONDS, *(at for at in range(FIRST, len(block.gram)) if block.gram[at, at] > 0)]
+    gram, target = block.gram[columns][:, columns], block.gram[columns, JOULES]
+    solved = solve(gram, target)
+    return None if solved is None else max(0.0, float(block.gram[JOULES, JOULES] - target @ solved))
