@@ -50,14 +50,15 @@ def learnt(watts: float = 20.0) -> Feeder:
     return feeder
 
 
+BUSY_S = st.integers(0, 10**10).map(lambda nanoseconds: nanoseconds / 1e9)  # as the workers' records have it
 STEPS = st.lists(
     st.one_of(
         st.tuples(
             st.just("step"),
             st.integers(0, 10**7).map(lambda millijoules: millijoules / 1000),
             st.floats(1e-3, 10),
-            st.floats(0, 10),
-            st.floats(0, 10),
+            BUSY_S,
+            BUSY_S,
             st.integers(0, 9),
         ),
         st.tuples(st.sampled_from(["gap", "reset", "back", "sleep", "unload", "wait", "wrap"])),
