@@ -155,5 +155,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real server with the tiny package."""
     folder = tmp_path_factory.mktemp("served")
     write_package(folder / "tiny", fields(), files(), {"report.json": b"{}"})
-    with serving(folder / "tiny") as address:
+    with serving(folder / "tiny", environment={"JOULEBOX_CPU_WATTS": "4.5"}) as address:  # on any host
         yield address

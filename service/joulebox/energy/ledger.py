@@ -75,11 +75,11 @@ class Ledger:
     """One device's account book."""
 
     busy_watts: float | None = None
-    """See `Device.busy_watts`: such a device has no idle power to take off, and all models weigh the same."""
+    """See `Device.busy_watts`: such a device's idle power is given or not known, and all models weigh the same."""
     tick_s: float | None = None
     """How often the counter is updated; 0 for one that is continuous, None where it is not known."""
     calibration_watts: float | None = None
-    """Idle power measured on purpose, for a host that is never seen idle."""
+    """Idle power that is given: measured on purpose, or by what an estimate assumes."""
     total_joules: float = 0.0
     dynamic_joules: float = 0.0
     """Of all models ever, those unloaded since included."""
@@ -200,12 +200,13 @@ class Ledger:
         return {key: joules * (part / total) for key, part in parts.items()}
 
     def _book_estimate(self, interval: Interval, most_watts: float) -> Booking:
-        total_s = sum(interval.busy_s.values())
+        idle, total_s = self._power.idle, sum(interval.busy_s.values())
+        part = min(interval.joules, idle.watts * interval.seconds) if idle else 0.0
         shares = {
-            key: min(interval.joules * (busy_s / total_s), most_watts * busy_s)
+            key: min((interval.joules - part) * (busy_s / total_s), most_watts * busy_s)
             for key, busy_s in interval.busy_s.items()
         }
-        return self._booking(interval, 0.0, shares, "beyond_estimate" if shares else "nothing_running")
+        return self._booking(interval, part, shares, "beyond_estimate" if shares else "nothing_running")
 
     def _booking(self, interval: Interval, idle: float, shares: dict[Key, float], reason: Reason) -> Booking:
         each = idle / len(interval.loaded) if interval.loaded else 0.0

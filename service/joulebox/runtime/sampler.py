@@ -45,7 +45,7 @@ class _Book:
         device = meter.device
         # An estimate is continuous; a reader that knows its counter's tick says so.
         tick_s = 0.0 if device.source == "estimated" else device.tick_s
-        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s)
+        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration_watts=device.idle_watts)
         self.pace = Pace(tick_s)
         self._readable = True
         self._next_try_s = 0.0

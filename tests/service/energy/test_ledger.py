@@ -51,6 +51,22 @@ def learnt(watts: float = 20.0) -> Feeder:
 
 
 BUSY_S = st.integers(0, 10**10).map(lambda nanoseconds: nanoseconds / 1e9)  # as the workers' records have it
+
+
+def test_what_an_estimate_assumes_at_rest_is_idle_and_the_rest_is_the_models() -> None:
+    feeder = Feeder(Ledger(busy_watts=4.0, tick_s=0.0, calibration_watts=2.0))
+    feeder.step(2.0)
+    assert feeder.ledger.idle_joules == 2.0
+    booking = feeder.step(2.0 + 4.0 * 0.5, a=0.5)
+    assert booking.models[A].joules == 2.0
+    assert feeder.ledger.idle_joules == 4.0
+    assert feeder.ledger.unattributed_joules == 0.0
+    assert feeder.ledger.idle_source == "calibration"
+    booking = feeder.step(2.0 + 4.0 * 0.8, a=0.5)
+    assert booking.models[A].joules == 2.0, "no more than it can have used"
+    assert booking.reason == "beyond_estimate"
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
