@@ -66,8 +66,10 @@ class Process:
                 each.send_signal(number)
 
     def stop(self) -> None:
-        self._signal(signal.SIGCONT)
         family = self._family() if self.alive else []
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.send_signal(signal.SIGCONT)
         with suppress(psutil.NoSuchProcess):
             self._leader.terminate()
         _, left = psutil.wait_procs(family, STOP_S)

@@ -7,6 +7,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "shared", suppress_health_check=[HealthCheck.too_slow], deadline=None
+)  # how fast says nothing here
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")
