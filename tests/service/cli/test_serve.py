@@ -128,6 +128,7 @@ def test_energy_is_measured_where_rapl_can_be_read(package: Package, tmp_path: P
     for file, content in (("name", "package-0"), ("energy_uj", "0"), ("max_energy_range_uj", "262143328850")):
         (zone / file).write_text(content)
     with serving(package.folder, environment={"JOULEBOX_SYSFS": str(tmp_path)}) as server:
+        wait_until(lambda: bool(httpx.get(f"{server}/energy").json()["devices"]))  # its tick is measured for a second
         for number in range(1, 30):
             httpx.post(f"{server}/predict", json={"image": [[0] * 4] * 4}).raise_for_status()
             (tmp_path / "next").write_text(str(number * 1_000_000))
