@@ -6,7 +6,8 @@ What counts is the first of these that anything was found of:
 2. its *components*, side by side: CPU packages, DRAM, GPUs. CPUs of the first reader that has any (RAPL before hwmon).
 3. the *system*: one meter of all that the host draws (battery, a server's power meter, RAPL's psys), and only one, since
    two would be two views of the same.
-4. the *estimate*, unless it is switched off.
+4. the *estimate*, unless it is switched off; it also stands in for the CPU where GPUs or memory alone measure, since a model
+   that runs on the CPU would seem to cost nothing there.
 
 Components come before the system although that contains them: they are counters with ticks of milliseconds, which do not
 stop when a laptop is plugged in, and hold no screen. A board comes before its components because it has no counter for each.
@@ -34,6 +35,7 @@ READERS: Mapping[str, Callable[[Path], Probe]] = {
     pi.READER: lambda _: pi.probe(),
 }
 COMPONENTS = ("cpu", "gpu", "memory")
+COVERS_CPU = ("cpu", "board", "system")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Sources:
 def open_sources(
     environment: Mapping[str, str], *, threads: int = 1, cpu_s: Callable[[], float] = time.process_time
 ) -> Sources:
-    """Probes the host, under `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing measures.
+    """Probes the host, under `JOULEBOX_SYSFS` (default `/sys`), and estimates only where nothing measures the CPU.
 
     Args:
         threads: how many cores a busy model keeps busy, for the estimate.
@@ -85,14 +87,14 @@ def open_sources(
         else:
             found += outcome
     counting, overlapping = choose(found)
-    if counting:
+    if any(meter.device.domain in COVERS_CPU for meter in counting):
         reason = f"not needed: {', '.join(sorted({meter.device.reader for meter in counting}))} measures"
         return Sources(counting, (*unavailable, Unavailable(estimate.READER, reason)), overlapping)
     procfs = Path(environment.get("JOULEBOX_PROCFS") or "/proc")
     estimated = estimate.probe(environment.get(estimate.SETTING), max(1, threads), cpu_s, procfs)
     if isinstance(estimated, Unavailable):
-        return Sources((), (*unavailable, estimated), overlapping)
-    return Sources((estimated,), tuple(unavailable), overlapping)
+        return Sources(counting, (*unavailable, estimated), overlapping)
+    return Sources((*counting, estimated), tuple(unavailable), overlapping)
 
 
 def check_settings(environment: Mapping[str, str]) -> None:

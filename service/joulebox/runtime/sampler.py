@@ -26,7 +26,12 @@ log = logging.getLogger("joulebox.energy")
 
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
+SLOW_S, SLOW_READS = (
+    0.5e-3,
+    5,
+)  # so many readings in a row that hold up the event loop so long: asked at leisure from then on
 SNAPSHOT = "energy.json"
+WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class _Book:
         self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration_watts=device.idle_watts)
         self.pace = Pace(tick_s)
         self._readable = True
+        self._slow = 0  # readings in a row that took long
         self._next_try_s = 0.0
         self._backoff_s = 1.0
 
@@ -66,7 +72,9 @@ class _Book:
         if suspended:
             self.ledger.feed(now_s, None, work)
         try:
+            begun_s = time.perf_counter()
             joules = self.meter.joules()
+            self._slow = self._slow + 1 if time.perf_counter() - begun_s > SLOW_S else 0
         except ReadError as error:
             if self._readable:
                 log.warning("%s cannot be read, its energy is unknown until it can: %s", self.meter.device.name, error)
@@ -75,6 +83,8 @@ class _Book:
             self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(60.0, 2 * self._backoff_s)
             return None
         self._readable, self._backoff_s = True, 1.0
+        if self._slow == SLOW_READS:
+            self.pace = Pace(None)
         booking = self.ledger.feed(now_s, joules, work, hold=self.pace.holds)
         self.pace.asked(now_s, changed=booking is not None)
         return booking
@@ -201,7 +211,7 @@ class Sampler:
             "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": self._books[0].meter.device.source if self._books else "none",
+            "source": max((book.meter.device.source for book in self._books), key=WEAKER.index, default="none"),
         }
 
     def _watts(self, key: Key) -> float | None:

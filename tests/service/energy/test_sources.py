@@ -125,6 +125,19 @@ def test_where_something_measures_there_is_no_estimate(tmp_path: Path) -> None:
     assert {missing.reader: missing.reason for missing in found.unavailable}["estimate"] == "not needed: rapl measures"
 
 
+def test_where_only_a_gpu_measures_the_cpu_is_estimated_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sources.READERS, "nvml", lambda _sysfs: [GPU])
+    found = open_sources({"JOULEBOX_SYSFS": str(tmp_path)})
+    assert [(meter.device.name, meter.device.source) for meter in found.meters] == [
+        ("gpu-0", "measured"),
+        ("cpu", "estimated"),
+    ]
+    found = open_sources({"JOULEBOX_SYSFS": str(tmp_path), "JOULEBOX_CPU_WATTS": "off"})
+    assert [meter.device.name for meter in found.meters] == ["gpu-0"]
+
+
 def test_with_the_estimate_off_there_is_none(tmp_path: Path) -> None:
     found = open_sources(environment(tmp_path, JOULEBOX_CPU_WATTS="off"))
     assert found.meters == ()

@@ -15,6 +15,7 @@ from joulebox.energy import Device, ReadError, Sources, Unavailable
 from joulebox.metrics import Metrics
 from joulebox.runtime import sampler as samplers
 from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.pace import Pace
 from joulebox.runtime.records import Records
 from joulebox.runtime.sampler import Sampler
 
@@ -29,8 +30,10 @@ class Meter:
         self.device = Device("cpu-package-0", "rapl", "measured", "a test")
         self.total = 0.0
         self.broken = False
+        self.takes: Callable[[], None] = lambda: None
 
     def joules(self) -> float:
+        self.takes()
         if self.broken:
             raise ReadError("gone")
         return self.total
@@ -155,3 +158,28 @@ def test_a_counter_that_cannot_be_read_is_unknown_until_it_can(host: Host) -> No
     device = host.sampler.state["devices"][0]
     assert device["watts"] == pytest.approx(IDLE_WATTS)
     assert device["unknown_seconds"] > 4
+
+
+def test_a_counter_that_is_slow_to_read_is_asked_at_leisure(host: Host) -> None:
+    """NVML's takes milliseconds, which the event loop would lose."""
+    (book,) = host.sampler._books
+    book.pace = Pace(0.1)
+
+    def slowly() -> None:
+        host.now_s += 0.002
+
+    host.meter.takes = slowly
+    host.runs(5)
+    assert book.pace.tick_s is None
+
+
+def test_a_figure_over_several_devices_names_the_weakest_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, monkeypatch)
+    cpu = Meter()
+    cpu.device = Device("cpu", "estimate", "estimated", "a test", busy_watts=4.0)
+    host.sampler._open_sources = lambda _cpu_s: Sources((host.meter, cpu), ())
+    host.sampler.open()
+    host.runs(1)
+    assert host.sampler._snapshot["source"] == "estimated"
