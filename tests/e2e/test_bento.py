@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from joulebox.package import open_package
+from servers import wait_until
 
 Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
 pytestmark = pytest.mark.slow
@@ -50,6 +51,7 @@ def check(client: httpx.Client, samples: list[tuple[bytes, str]], version: str) 
     assert {answer["version"] for answer in answers} == {version}
     assert client.get("/v2/health/ready").status_code == httpx.codes.OK
     assert "joulebox_inferences_total{" in client.get("/metrics").text
+    wait_until(lambda: bool(client.get("/energy").json()["models"]), 10)  # once the ledger has settled
     assert client.get("/energy").json()["models"][0]["model"] == "fashion"
 
 

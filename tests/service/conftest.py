@@ -133,10 +133,10 @@ def external_package(out: Path, **changes: Any) -> Package:
     )
 
 
-def slow_package(out: Path) -> Package:
-    """`slow.onnx`: as tiny, but by the name of slow, and no request of it is computed on the spot."""
+def slow_package(out: Path, name: str = "slow") -> Package:
+    """`slow.onnx`: as tiny, but by another name, and no request of it is computed on the spot."""
     content = {"variants/cpu-fp32.onnx": (HERE / "slow.onnx").read_bytes(), "golden.npz": golden()}
-    return write_package(out, fields(name="slow"), content, {})
+    return write_package(out, fields(name=name), content, {})
 
 
 @pytest.fixture
