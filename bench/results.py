@@ -84,23 +84,18 @@ class Gathered:
     """What the rounds gave so far, by server, and by server and connections."""
 
     loads: dict[tuple[str, int], list[Load]] = field(default_factory=lambda: defaultdict(list))
-    ready_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    resident_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    starts: dict[str, Start] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)
 
     def started(self, name: str, ready_s: float, resident_mb: float) -> None:
-        self.ready_s[name].append(ready_s)
-        self.resident_mb[name].append(resident_mb)
+        self.starts[name] = Start(name, ready_s, resident_mb)
 
     def result(self, model: str, wires: dict[str, str]) -> Compared:
         rows = [
             Row(name, wires[name], connections, median(loads), [load.requests_per_s for load in loads])
             for (name, connections), loads in self.loads.items()
         ]
-        starts = [
-            Start(name, middle(seconds), middle(self.resident_mb[name])) for name, seconds in self.ready_s.items()
-        ]
-        order = list(wires)
+        starts, order = list(self.starts.values()), list(wires)
         rows.sort(key=lambda row: (row.connections, order.index(row.server)))
         starts.sort(key=lambda start: order.index(start.server))
         return Compared(model, rows, starts, self.not_run)

@@ -9,9 +9,8 @@ from types import ModuleType
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "shared", suppress_health_check=[HealthCheck.too_slow], deadline=None
-)  # how fast says nothing here
+# A machine that is shared may be slow, which says nothing of what is tested.
+settings.register_profile("shared", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("shared")
 
 

@@ -26,10 +26,8 @@ log = logging.getLogger("joulebox.energy")
 
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
-SLOW_S, SLOW_READS = (
-    0.5e-3,
-    5,
-)  # so many readings in a row that hold up the event loop so long: asked at leisure from then on
+SLOW_S = 0.5e-3  # a reading that holds up the event loop for longer,
+SLOW_READS = 5  # so many times in a row, is done at leisure from then on
 SNAPSHOT = "energy.json"
 WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 

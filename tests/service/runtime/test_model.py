@@ -16,7 +16,7 @@ from joulebox.metrics import Metrics
 from joulebox.package import Package, write_package
 from joulebox.runtime.errors import Expired, LoadError, NotReady, Overloaded
 from joulebox.runtime.model import Model, State
-from joulebox.runtime.records import EXECUTIONS, ITEMS, Records
+from joulebox.runtime.records import EXECUTIONS, ITEMS, STARTED_NS, Records
 from joulebox.runtime.settings import Settings
 
 ONE = {"image": np.ones((1, 1, 4, 4), np.float32)}
@@ -55,6 +55,23 @@ def test_inference_gives_outputs_and_counts_its_work(package: Package) -> None:
     model.flush()
     labels = {"model": "tiny", "version": model.version, "engine": "onnxruntime"}
     assert registry.get_sample_value("joulebox_inferences_total", labels) == 5
+
+
+def test_work_on_the_event_loop_that_takes_long_is_seen_by_other_workers(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = model_of(package)
+    model.load()
+    run, seen = model.running.engine.run, []
+
+    def watched(inputs: Any) -> Any:
+        seen.append(model.observed.record.totals().fields[STARTED_NS])
+        return run(inputs)
+
+    monkeypatch.setattr(model.running.engine, "run", watched)
+    assert model.infer_now(ONE, alone=True) is not None
+    assert seen[0] > 0
+    assert model.observed.record.totals().fields[STARTED_NS] == 0
 
 
 def test_a_model_that_is_not_batched_computes_one_item_whatever_its_shapes(tmp_path: Path, tiny: Any) -> None:
