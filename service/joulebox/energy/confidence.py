@@ -6,13 +6,11 @@ model ran in few blocks the spread of these says little, and the regression's ow
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from joulebox.energy.fit import Fit, fit
 from joulebox.energy.idle import Idle
-from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block
+from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, total
 from joulebox.energy.weights import Floats
 
 BLOCKS = 6  # fewer tell nothing of their spread
@@ -27,7 +25,7 @@ def errors(past: list[Block], idle: Idle) -> Floats | None:
     """
     if len(past) < BLOCKS:
         return None
-    every = Block(np.sum([block.gram for block in past], axis=0), sum(block.rows for block in past))
+    every = total(past)
     found = fit(every, idle.watts)
     if found is None:
         return None
@@ -62,4 +60,4 @@ def quantile(blocks: int) -> float:
     """Of Student's t at 97.5 %, by the first terms of its expansion about the normal's (Abramowitz and Stegun 26.7.5)."""
     z, freedom = 1.959964, max(1, blocks - 1)
     second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    return z + (z**3 + z) / 4 / freedom + second / freedom**2 if math.isfinite(freedom) else z
+    return z + (z**3 + z) / 4 / freedom + second / freedom**2

@@ -1,6 +1,6 @@
 """Sums of squares and products over stretches of time: all that fitting, testing and doubting need, in bounded memory.
 
-A row is a stretch of contiguous intervals. Its columns are seconds, joules, the bend (see `linearity`), and each model's busy
+A row is a stretch of contiguous intervals. Its columns are seconds, joules, the bend (see `fit.bent`), and each model's busy
 seconds. Rows are summed into blocks. The newest blocks are the window that the weights are fitted over; all of them, merged
 in pairs whenever they become too many, tell how far the fit would differ had another part of the past been left out.
 """
@@ -8,7 +8,7 @@ in pairs whenever they become too many, tell how far the fit would differ had an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,10 +61,9 @@ class Moments:
         self._close()
         return True
 
-    def recent(self, blocks: int = WINDOW_BLOCKS) -> Block:
-        """The sums over the newest blocks, the open one included."""
-        chosen = list(self.window)[-blocks:]
-        return _sum([*chosen, self._open])
+    def recent(self) -> Block:
+        """The sums over the window, the open block included."""
+        return total([*self.window, self._open])
 
     def forget_before(self, blocks: int) -> None:
         """Leaves only the newest blocks in the window: something has changed since the others."""
@@ -74,12 +73,12 @@ class Moments:
     def _close(self) -> None:
         self.window.append(self._open)
         if self._filled == 0:
-            self.past.append(_sum([self._open]))
+            self.past.append(total([self._open]))
         else:
-            self.past[-1] = _sum([self.past[-1], self._open])
+            self.past[-1] = total([self.past[-1], self._open])
         self._filled = (self._filled + 1) % self._span
         if len(self.past) == PAST_BLOCKS and self._filled == 0:
-            self.past = [_sum(self.past[at : at + 2]) for at in range(0, PAST_BLOCKS, 2)]
+            self.past = [total(self.past[at : at + 2]) for at in range(0, PAST_BLOCKS, 2)]
             self._span *= 2
         self._open = Block(np.zeros_like(self._open.gram))
 
@@ -103,5 +102,6 @@ class Moments:
             self._open = Block(np.zeros_like(self._open.gram))
 
 
-def _sum(blocks: list[Block]) -> Block:
+def total(blocks: Sequence[Block]) -> Block:
+    """The sums over all rows of some blocks."""
     return Block(np.sum([block.gram for block in blocks], axis=0), sum(block.rows for block in blocks))

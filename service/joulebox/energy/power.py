@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from joulebox.energy.confidence import errors, quantile
-from joulebox.energy.fit import bent, fit, intercept, solve
+from joulebox.energy.fit import bent, fit, intercept, left_over, solve
 from joulebox.energy.idle import STALE_S, Idle, QuietPower
 from joulebox.energy.intervals import Interval, Key
-from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, Moments
+from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, Moments, total
 from joulebox.energy.solo import Solo
 from joulebox.energy.weights import Floats
 
@@ -143,8 +145,8 @@ def _changed(moments: Moments) -> bool:
     blocks = list(moments.window)
     if len(blocks) < 2 * NEWEST_BLOCKS:
         return False
-    new, old = _total(blocks[-NEWEST_BLOCKS:]), _total(blocks[:-NEWEST_BLOCKS])
-    both = _total([new, old])
+    new, old = total(blocks[-NEWEST_BLOCKS:]), total(blocks[:-NEWEST_BLOCKS])
+    both = total([new, old])
     left = [_left_of(block) for block in (new, old, both)]
     if None in left:
         return False
@@ -155,13 +157,8 @@ def _changed(moments: Moments) -> bool:
     return explained > CHANGED_F * columns * noise and explained > CHANGED_PART**2 * float(both.gram[JOULES, JOULES])
 
 
-def _total(blocks: list[Block]) -> Block:
-    return Block(sum((block.gram for block in blocks[1:]), blocks[0].gram), sum(block.rows for block in blocks))
-
-
 def _left_of(block: Block) -> float | None:
     """Sum of squares about the block's own fit with an intercept."""
-    columns = [SECONDS, *(at for at in range(FIRST, len(block.gram)) if block.gram[at, at] > 0)]
-    gram, target = block.gram[columns][:, columns], block.gram[columns, JOULES]
-    solved = solve(gram, target)
-    return None if solved is None else max(0.0, float(block.gram[JOULES, JOULES] - target @ solved))
+    columns = np.insert(np.flatnonzero(np.diagonal(block.gram)[FIRST:] > 0) + FIRST, 0, SECONDS)
+    solved = solve(block.gram[np.ix_(columns, columns)], block.gram[columns, JOULES])
+    return None if solved is None else left_over(block, columns, solved)
