@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from joulebox.energy import Booking, Key, Ledger, Meter, ReadError, Source, Sources, Work
-from joulebox.metrics import Metrics, observe_many
+from joulebox.energy import Booking, Key, Source, Sources
+from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
+from joulebox.runtime.book import Book, Reading
+from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
 from joulebox.runtime.model import Model
-from joulebox.runtime.pace import INTERVAL_S, Pace
+from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.shared_work import SharedWork
 
@@ -26,8 +27,6 @@ log = logging.getLogger("joulebox.energy")
 
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
-SLOW_S = 0.5e-3  # a reading that holds up the event loop for longer,
-SLOW_READS = 5  # so many times in a row, is done at leisure from then on
 SNAPSHOT = "energy.json"
 WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
@@ -38,54 +37,6 @@ class Provisional:
 
     joules: float | None
     source: Source | Literal["none"]
-
-
-class _Book:
-    """A meter with its ledger, and when to ask it."""
-
-    def __init__(self, meter: Meter) -> None:
-        self.meter = meter
-        device = meter.device
-        # An estimate is continuous; a reader that knows its counter's tick says so.
-        tick_s = 0.0 if device.source == "estimated" else device.tick_s
-        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration_watts=device.idle_watts)
-        self.pace = Pace(tick_s)
-        self._readable = True
-        self._slow = 0  # readings in a row that took long
-        self._next_try_s = 0.0
-        self._backoff_s = 1.0
-
-    def due(self, now_s: float, *, leisurely: bool) -> bool:
-        """Whether to ask now; a counter that is not waited for may be asked at any time."""
-        if now_s < self._next_try_s:
-            return False
-        return now_s >= self.pace.next_s or (leisurely and not self.pace.waits(now_s))
-
-    @property
-    def next_s(self) -> float:
-        return max(self.pace.next_s, self._next_try_s)
-
-    def poll(self, now_s: float, work: dict[Key, Work], *, suspended: bool) -> Booking | None:
-        """Books what was used since the last change; after a failed reading, that is unknown and starts anew."""
-        if suspended:
-            self.ledger.feed(now_s, None, work)
-        try:
-            begun_s = time.perf_counter()
-            joules = self.meter.joules()
-            self._slow = self._slow + 1 if time.perf_counter() - begun_s > SLOW_S else 0
-        except ReadError as error:
-            if self._readable:
-                log.warning("%s cannot be read, its energy is unknown until it can: %s", self.meter.device.name, error)
-            self._readable = False
-            self.ledger.feed(now_s, None, work)
-            self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(60.0, 2 * self._backoff_s)
-            return None
-        self._readable, self._backoff_s = True, 1.0
-        if self._slow == SLOW_READS:
-            self.pace = Pace(None)
-        booking = self.ledger.feed(now_s, joules, work, hold=self.pace.holds)
-        self.pace.asked(now_s, changed=booking is not None)
-        return booking
 
 
 class Sampler:
@@ -104,7 +55,8 @@ class Sampler:
         self._metrics = metrics
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
-        self._books: list[_Book] = []
+        self._books: list[Book] = []
+        self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
         self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
 
@@ -118,9 +70,9 @@ class Sampler:
                     tick_s = now_s + INTERVAL_S
                     if self._sources is None and self._repository.fleet.lead():
                         await asyncio.to_thread(self.open)
-                    self.tick()
+                    await self.tick()
                 else:
-                    self._poll(now_s)
+                    await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
             next_s = min([tick_s, *(book.next_s for book in self._books)])
@@ -135,20 +87,21 @@ class Sampler:
         if not sources.meters:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
-        self._books = [_Book(meter) for meter in sources.meters]
+        self._books = [Book(meter) for meter in sources.meters]
         self._sources = sources
 
-    def tick(self) -> None:
+    async def tick(self) -> None:
         """Brings what this worker has done up to date, and settles if it is the leader."""
         for model in self._repository.models.values():
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
         fleet = self._repository.fleet
         if self._sources is not None and fleet.lead():
-            self._poll(time.perf_counter(), leisurely=True)
+            await self._poll(leisurely=True)
             self._snapshot = self._view()
             if fleet.workers > 1:
                 fleet.write_snapshot(SNAPSHOT, self._snapshot)
+            self._export()
         else:
             self._snapshot = fleet.read_snapshot(SNAPSHOT) or self._snapshot
 
@@ -165,19 +118,24 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
-    def _poll(self, now_s: float, *, leisurely: bool = False) -> None:
+    async def _poll(self, *, leisurely: bool = False) -> None:
         """Asks the counters that are due."""
+        now_s = time.perf_counter()
         due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()
+        asked = self._books if suspended else due
+        if any(book.slow for book in asked):
+            readings = await asyncio.to_thread(_read, asked)
+            now_s = time.perf_counter()
+        else:
+            readings = _read(asked)
         work = self._work.read(now_s)
-        for book in self._books if suspended else due:
-            booking = book.poll(now_s, work, suspended=suspended)
+        for book, reading in zip(asked, readings, strict=True):
+            booking = book.enter(now_s, reading, work, suspended=suspended)
             if booking is not None:
-                self._export(book, booking)
-            elif book.ledger.watts is None:
-                self._metrics.device_power.labels(book.meter.device.name, book.meter.device.source).set(math.nan)
+                self._booked.setdefault(book.meter.device.name, []).append(booking)
 
     def _was_suspended(self) -> bool:
         """Whether the host slept since the last call: the monotonic clock stood still, a counter may not have."""
@@ -185,23 +143,11 @@ class Sampler:
         before_s, self._slept_s = self._slept_s, slept_s
         return before_s is not None and slept_s - before_s > SUSPENDED_S
 
-    def _export(self, book: _Book, booking: Booking) -> None:
-        device, metrics = book.meter.device, self._metrics
-        labels = device.name, device.source
-        metrics.device_energy.labels(*labels).inc(booking.joules)
-        if book.ledger.idle_watts is not None:
-            metrics.device_idle.labels(*labels).inc(booking.idle_joules)
-        metrics.device_unattributed.labels(*labels, booking.reason).inc(booking.unattributed_joules)
-        watts = math.nan if book.ledger.watts is None else book.ledger.watts  # unknown, as Prometheus says it
-        metrics.device_power.labels(*labels).set(watts)
-        for (name, version), part in booking.models.items():
-            if part.joules or part.items:
-                metrics.inference_energy.labels(name, version, device.name, "dynamic", device.source).inc(part.joules)
-            if part.idle_joules:
-                metrics.inference_energy.labels(name, version, device.name, "idle", device.source).inc(part.idle_joules)
-            if part.items:
-                child = metrics.energy_per_inference.labels(name, version, device.name, device.source)
-                observe_many(child, part.joules / part.items, part.items)
+    def _export(self) -> None:
+        booked, self._booked = self._booked, {}
+        for book in self._books:
+            device = book.meter.device
+            export(self._metrics, device, book.ledger, booked.get(device.name, []))
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
@@ -215,6 +161,10 @@ class Sampler:
     def _watts(self, key: Key) -> float | None:
         """What the model uses while it is busy; None where a device cannot say yet."""
         return _sum([book.ledger.busy_watts_of(key) for book in self._books])
+
+
+def _read(books: list[Book]) -> list[Reading]:
+    return [book.read() for book in books]
 
 
 def _sum(watts: list[float | None]) -> float | None:

@@ -55,10 +55,10 @@ class Life:
         if self._ending is not None:
             await self._ending
         await self._dataplane.repository.drain()
-        self._dataplane.sampler.tick()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self._dataplane.sampler.tick()
         self._dataplane.regions.close()
         if self._access.tracer is not None:
             await asyncio.to_thread(self._access.tracer.close)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,7 +75,7 @@ class Host:
             for name, part in parts.items():
                 if part:
                     self._records[name].executed(round(0.25 * part / ITEM_S), round(0.25e9 * part))
-            self.sampler.tick()
+            asyncio.run(self.sampler.tick())
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.metrics._registry.get_sample_value(name, labels)
@@ -161,16 +164,21 @@ def test_a_counter_that_cannot_be_read_is_unknown_until_it_can(host: Host) -> No
 
 
 def test_a_counter_that_is_slow_to_read_is_asked_at_leisure(host: Host) -> None:
-    """NVML's takes milliseconds, which the event loop would lose."""
+    """NVML's takes milliseconds, which the event loop would lose: a thread asks it."""
     (book,) = host.sampler._books
     book.pace = Pace(0.1)
+    threads: list[str] = []
 
     def slowly() -> None:
-        host.now_s += 0.002
+        threads.append(threading.current_thread().name)
+        time.sleep(0.002)
 
     host.meter.takes = slowly
     host.runs(5)
     assert book.pace.tick_s is None
+    assert threads[0] == "MainThread"
+    assert threads[-1] != "MainThread"
+    assert host.sampler.state["devices"][0]["watts"] == pytest.approx(IDLE_WATTS)
 
 
 def test_a_figure_over_several_devices_names_the_weakest_source(

@@ -1,0 +1,83 @@
+"""A counter with its ledger: when to ask it, and what becomes of a reading or of a failure to read."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from joulebox.energy import Booking, Key, Ledger, Meter, ReadError, Work
+from joulebox.runtime.pace import Pace
+
+Reading = float | ReadError
+"""A meter's joules, or why there are none."""
+
+log = logging.getLogger("joulebox.energy")
+
+SLOW_S = 0.5e-3  # a reading that takes longer,
+SLOW_READS = 5  # so many times in a row, is done in a thread and at leisure from then on
+BACKOFF_S, BACKOFF_MAX_S = 1.0, 60.0  # between two tries to read what could not be read
+
+
+class Book:
+    """One device's meter, ledger and pace."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        device = meter.device
+        # An estimate is continuous; a reader that knows its counter's tick says so.
+        tick_s = 0.0 if device.source == "estimated" else device.tick_s
+        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration_watts=device.idle_watts)
+        self.pace = Pace(tick_s)
+        self.slow = False
+        """Whether reading it would hold up an event loop."""
+        self._slow_reads = 0  # in a row
+        self._readable = True
+        self._next_try_s = 0.0
+        self._backoff_s = BACKOFF_S
+
+    def due(self, now_s: float, *, leisurely: bool) -> bool:
+        """Whether to ask now; a counter that is not waited for may be asked at any time."""
+        if now_s < self._next_try_s:
+            return False
+        return now_s >= self.pace.next_s or (leisurely and not self.pace.waits(now_s))
+
+    @property
+    def next_s(self) -> float:
+        return max(self.pace.next_s, self._next_try_s)
+
+    def read(self) -> Reading:
+        """Asks the meter; in any thread."""
+        begun_s = time.perf_counter()
+        try:
+            return self.meter.joules()
+        except ReadError as error:
+            return error
+        finally:
+            slow = time.perf_counter() - begun_s > SLOW_S
+            self._slow_reads = self._slow_reads + 1 if slow else 0
+
+    def enter(self, now_s: float, reading: Reading, work: Mapping[Key, Work], *, suspended: bool) -> Booking | None:
+        """Books what was used since the last change; after a failed reading, that is unknown and starts anew.
+
+        Args:
+            now_s: when it was read, on the clock of `time.perf_counter`.
+            work: of each loaded model so far.
+            suspended: the host slept since the last reading.
+        """
+        if suspended:
+            self.ledger.feed(now_s, None, work)
+        if isinstance(reading, ReadError):
+            if self._readable:
+                name = self.meter.device.name
+                log.warning("%s cannot be read, its energy is unknown until it can: %s", name, reading)
+            self._readable = False
+            self.ledger.feed(now_s, None, work)
+            self._next_try_s, self._backoff_s = now_s + self._backoff_s, min(BACKOFF_MAX_S, 2 * self._backoff_s)
+            return None
+        self._readable, self._backoff_s = True, BACKOFF_S
+        if self._slow_reads == SLOW_READS:
+            self.slow, self.pace = True, Pace(None)
+        booking = self.ledger.feed(now_s, reading, work, hold=self.pace.holds)
+        self.pace.asked(now_s, changed=booking is not None)
+        return booking
