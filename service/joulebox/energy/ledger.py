@@ -22,9 +22,10 @@ from joulebox.energy.idle import Idle, IdleSource
 from joulebox.energy.intervals import Interval, Intervals, Key, Work
 from joulebox.energy.power import Power
 
-Reason = Literal["nothing_running", "idle_unknown", "learning", "starting", "beyond_estimate"]
+Reason = Literal["nothing_running", "idle_unknown", "learning", "starting", "handover", "beyond_estimate"]
 """Why energy is nobody's: no model ran; idle power is not known; two models cannot be told apart yet; the first change of a
-counter ends a tick that began before it was watched; more than an estimate gives a busy model."""
+counter ends a tick that began before it was watched; one worker took over from another; more than an estimate gives a busy
+model."""
 
 DEBT_S = 5.0  # at most so many seconds of idle power are made up later
 
@@ -125,6 +126,10 @@ class Ledger:
             self._power.learn(interval)
         return booking
 
+    def hand_over(self) -> None:
+        """From here on another process feeds; see `Intervals.hand_over`."""
+        self._intervals.hand_over()
+
     @property
     def unattributed_joules(self) -> float:
         return sum(self.unattributed.values())
@@ -172,10 +177,10 @@ class Ledger:
         return (account.watts if account else None) or self.busy_watts
 
     def _book(self, interval: Interval) -> Booking:
+        if interval.partial:
+            return _unsplit(interval, interval.partial)
         if self.busy_watts is not None:
             return self._book_estimate(interval, self.busy_watts)
-        if interval.starts:
-            return _unsplit(interval, "starting")
         idle = self._power.idle
         if idle is None:
             return _unsplit(interval, "idle_unknown")

@@ -16,6 +16,10 @@ Domain = Literal["system", "board", "cpu", "gpu", "memory", "part"]
 memory, and a part of one of these. `sources` decides by it which devices overlap."""
 
 
+Mark = tuple[float, ...]
+"""What a meter needs to go on; empty where it cannot."""
+
+
 class ReadError(Exception):
     """A counter that could be read once cannot be read now; its energy is unknown until it can."""
 
@@ -55,6 +59,14 @@ class Meter(Protocol):
         Raises:
             ReadError: the counter cannot be read now.
         """
+        ...
+
+    def mark(self) -> Mark:
+        """Where it stands, for another process on this host to go on from."""
+        ...
+
+    def resume(self, mark: Mark) -> None:
+        """Goes on from where a meter of the same device stood, so that what was used since is counted, and once."""
         ...
 
 

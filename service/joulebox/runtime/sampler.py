@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import orjson
 
 from joulebox.energy import Booking, Key, Source, Sources
 from joulebox.metrics import Metrics
@@ -18,6 +20,7 @@ from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
+from joulebox.runtime.handover import Handover, leave, take_over
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
@@ -31,6 +34,9 @@ SNAPSHOT = "energy.json"
 WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
+OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
+
+
 @dataclass(frozen=True, slots=True)
 class Provisional:
     """What one request's answer cost, by the figures settled so far; the ledger may settle it differently."""
@@ -42,13 +48,12 @@ class Provisional:
 class Sampler:
     """The host's meters and ledgers, or a view of the leader's."""
 
-    def __init__(
-        self, open_sources: Callable[[Callable[[], float]], Sources], repository: Repository, metrics: Metrics
-    ) -> None:
+    def __init__(self, open_sources: OpenSources, repository: Repository, metrics: Metrics) -> None:
         """A sampler.
 
         Args:
-            open_sources: finds the host's counters, given what says the CPU seconds of all workers.
+            open_sources: finds the host's counters, given what says the CPU seconds of all workers, and the ticks that are
+                known, by device.
         """
         self._open_sources = open_sources
         self._repository = repository
@@ -58,6 +63,7 @@ class Sampler:
         self._books: list[Book] = []
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
+        self._left = True
         self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
 
     async def run(self) -> None:
@@ -80,7 +86,13 @@ class Sampler:
 
     def open(self) -> None:
         """Finds the host's counters. It blocks, for about a second where their ticks are measured."""
-        sources = self._open_sources(lambda: self._work.cpu_s)
+        left = take_over(self._repository.fleet)
+        if left is not None:
+            self._work = left.work
+        kept = left.books if left else {}
+        sources = self._open_sources(
+            lambda: self._work.cpu_s, {name: each.device.tick_s for name, each in kept.items()}
+        )
         for meter in sources.meters:
             device = meter.device
             self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
@@ -88,6 +100,14 @@ class Sampler:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
         self._books = [Book(meter) for meter in sources.meters]
+        for book in self._books:
+            if book.meter.device.name in kept:
+                book.go_on(kept[book.meter.device.name], time.perf_counter())
+        lost = kept.keys() - {meter.device.name for meter in sources.meters}
+        if lost:
+            log.warning(
+                "found by the worker that read the counters before, and not any more: %s", ", ".join(sorted(lost))
+            )
         self._sources = sources
 
     async def tick(self) -> None:
@@ -99,11 +119,11 @@ class Sampler:
         if self._sources is not None and fleet.lead():
             await self._poll(leisurely=True)
             self._snapshot = self._view()
-            if fleet.workers > 1:
-                fleet.write_snapshot(SNAPSHOT, self._snapshot)
+            self._leave()
             self._export()
         else:
-            self._snapshot = fleet.read_snapshot(SNAPSHOT) or self._snapshot
+            snapshot = fleet.read(SNAPSHOT)
+            self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
 
     @property
     def state(self) -> dict[str, Any]:
@@ -142,6 +162,20 @@ class Sampler:
         slept_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
         before_s, self._slept_s = self._slept_s, slept_s
         return before_s is not None and slept_s - before_s > SUSPENDED_S
+
+    def _leave(self) -> None:
+        """What the other workers read, and the next leader. Before the metrics have it: a worker that dies in between takes
+        a moment from them, but counts nothing twice."""
+        fleet = self._repository.fleet
+        try:
+            leave(fleet, Handover(self._work, {book.meter.device.name: book.kept for book in self._books}))
+            if fleet.workers > 1:
+                fleet.write(SNAPSHOT, orjson.dumps(self._snapshot))
+            self._left = True
+        except OSError as error:
+            if self._left:
+                log.warning("the ledgers cannot be kept, and this worker's end would end them: %s", error)
+            self._left = False
 
     def _export(self) -> None:
         booked, self._booked = self._booked, {}

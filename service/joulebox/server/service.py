@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,8 +61,8 @@ class FrontedService(bentoml.Service[Any]):
         return document(super().openapi_spec)  # 30 ms, which would hold up the event loop each time
 
 
-def _open_sources(threads: int, cpu_s: Callable[[], float]) -> Sources:
-    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s))
+def _open_sources(threads: int, cpu_s: Callable[[], float], ticks: Mapping[str, float | None]) -> Sources:
+    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks)
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)
