@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from joulebox.energy.idle import Idle
+
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
+
+WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")
 
 Kind = Literal["counter", "power", "model"]
 """What the hardware offers: energy that adds up, power at an instant, or nothing at all."""
@@ -45,6 +50,8 @@ class Device:
     """How often what the hardware says changes, as measured; None where it is not known."""
     within: str | None = None
     """The name of the found device that contains this one; their energies are never added up."""
+    calibration: Idle | None = None
+    """What it uses at rest, as measured on this host on purpose; None where it was not."""
 
 
 class Meter(Protocol):
@@ -89,6 +96,15 @@ class Unavailable:
 
     reader: str
     reason: str
+
+
+def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
+    """The source of a sum, which is as good as its worst part."""
+    found = set(sources)
+    for source in reversed(WEAKER):
+        if source in found:
+            return source
+    return "none"
 
 
 Probe = list[Gauge] | Unavailable

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import orjson
 
-from joulebox.energy import Booking, Key, Source, Sources
+from joulebox.energy import Booking, Key, Source, Sources, weakest
 from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
@@ -31,7 +31,6 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
 OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
@@ -189,7 +188,7 @@ class Sampler:
             "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": max((book.meter.device.source for book in self._books), key=WEAKER.index, default="none"),
+            "source": weakest(book.meter.device.source for book in self._books),
         }
 
     def _watts(self, key: Key) -> float | None:

@@ -1,0 +1,140 @@
+"""A trial: what is measured takes turns of rest, work and rest, in random order, so that drift hits all alike."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from joulebox.energy.phase import REAL, Outcome, Progress, Timing, observe, tick_of
+from joulebox.energy.reader import Meter
+from joulebox.energy.turns import Energy, Turn, energy_of, part_of
+
+TICKS = 10  # of the slowest device, in each phase
+RUNS = 3  # in each phase of work
+WORK_S, REST_S = 1.0, 0.5
+SETTLE_S, SETTLE_TICKS = 0.1, 2.0
+SETTLE_POWER_S = 1.0  # what says power may say the mean of the last second
+TURNS_MIN = 3
+
+Say = Callable[[float], object]
+"""Is told that so many seconds have been spent."""
+
+
+class Subject(Protocol):
+    """What is measured; see `Driver`."""
+
+    @property
+    def items(self) -> int:
+        """That one run computes."""
+        ...
+
+    @property
+    def run_s(self) -> float:
+        """About how long a run takes."""
+        ...
+
+    def working(self) -> AbstractContextManager[Progress]:
+        """Runs again and again meanwhile."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long all of it takes."""
+
+    turns: int
+    """Of each subject."""
+    work_s: float
+    """In each turn; more where that is not a few runs."""
+    rest_s: float
+    """Before it, and after; 0 where nothing is measured at rest."""
+    settle_s: float
+    """Left out of each phase, before it."""
+
+    def turn_s(self, subject: Subject) -> float:
+        rests_s = 2 * (self.settle_s + self.rest_s) if self.rest_s else 0.0
+        return self.settle_s + self.working_s(subject) + rests_s
+
+    def working_s(self, subject: Subject) -> float:
+        return max(self.work_s, RUNS * subject.run_s)
+
+
+def plan_trial(
+    meters: Sequence[Meter],
+    turns: int | None = None,
+    *,
+    seconds: float = 0.0,
+    work_s: float = WORK_S,
+    rest_s: float = REST_S,
+) -> Plan:
+    """A plan that suits the devices: longer phases where one ticks slowly, and rests only where something is measured.
+
+    Args:
+        turns: of each subject; as many as give `seconds` of work, and at least three, without it.
+    """
+    slowest_s = max((tick_of(meter.device) for meter in meters), default=0.0)
+    kinds = {meter.device.kind for meter in meters}
+    settle_s = max(SETTLE_S, SETTLE_TICKS * slowest_s) if "counter" in kinds else 0.0
+    if "power" in kinds:
+        settle_s = max(settle_s, SETTLE_POWER_S)
+    work_s = max(work_s, TICKS * slowest_s)
+    return Plan(
+        turns=turns or max(TURNS_MIN, math.ceil(seconds / work_s)),
+        work_s=work_s,
+        rest_s=max(rest_s, TICKS * slowest_s) if kinds - {"model"} else 0.0,
+        settle_s=settle_s,
+    )
+
+
+def run_trial(  # noqa: PLR0913
+    meters: Sequence[Meter],
+    subjects: Sequence[Subject],
+    plan: Plan,
+    *,
+    seed: int = 0,
+    timing: Timing = REAL,
+    say: Say = lambda _: None,
+) -> list[Energy]:
+    """What an item of each subject costs, above what the devices use at rest.
+
+    Args:
+        meters: no two of which overlap; none, where energy is not known.
+        seed: of the order.
+
+    Raises:
+        Exception: what a subject's run raised.
+    """
+    order = random.Random(seed)  # noqa: S311  # no secret
+    turns: list[list[Turn | str]] = [[] for _ in subjects]
+    for _ in range(plan.turns):
+        for number in order.sample(range(len(subjects)), len(subjects)):
+            turns[number].append(_turn(meters, subjects[number], plan, timing))
+            say(plan.turn_s(subjects[number]))
+    return [energy_of(taken, subject.items) for taken, subject in zip(turns, subjects, strict=True)]
+
+
+def _turn(meters: Sequence[Meter], subject: Subject, plan: Plan, timing: Timing) -> Turn | str:
+    """Or, where a device's part is not known, why."""
+    resting = [meter for meter in meters if meter.device.kind != "model"]
+
+    def rest() -> dict[str, Outcome]:
+        if not resting:
+            return {}
+        outcomes = observe(resting, plan.rest_s, plan.settle_s, timing)
+        return {meter.device.name: outcome for meter, outcome in zip(resting, outcomes, strict=True)}
+
+    before = rest()
+    with subject.working() as progress:
+        work = observe(meters, plan.working_s(subject), plan.settle_s, timing, progress)
+    after = rest()
+    devices = [meter.device for meter in meters]
+    parts = [
+        part_of(device, before.get(device.name), outcome, after.get(device.name))
+        for device, outcome in zip(devices, work, strict=True)
+    ]
+    reasons = [part for part in parts if isinstance(part, str)]
+    return "; ".join(reasons) if reasons else [part for part in parts if not isinstance(part, str)]
