@@ -103,7 +103,7 @@ def _subjects(package: Package, names: list[str], batches: list[int], threads: i
 
 def _energies(sources: Sources, subjects: Subjects, seconds: float) -> list[Energy]:
     drivers = [driver for _, driver in subjects]
-    plan = plan_trial(sources.meters, seconds=seconds)
+    plan = plan_trial(sources.meters, seconds)
     with time_bar("measuring", plan.turns * sum(map(plan.turn_s, drivers))) as say:
         try:
             return run_trial(sources.meters, drivers, plan, say=say)

@@ -15,7 +15,8 @@ from joulebox.energy.turns import Energy, Turn, energy_of, part_of
 
 TICKS = 10  # of the slowest device, in each phase
 RUNS = 3  # in each phase of work
-WORK_S, REST_S = 1.0, 0.5
+WORK_S = 1.0
+REST_PART = 0.5  # of the work, before it and after
 SETTLE_S, SETTLE_TICKS = 0.1, 2.0
 SETTLE_POWER_S = 1.0  # what says power may say the mean of the last second
 TURNS_MIN = 3
@@ -63,29 +64,23 @@ class Plan:
         return max(self.work_s, RUNS * subject.run_s)
 
 
-def plan_trial(
-    meters: Sequence[Meter],
-    turns: int | None = None,
-    *,
-    seconds: float = 0.0,
-    work_s: float = WORK_S,
-    rest_s: float = REST_S,
-) -> Plan:
+def plan_trial(meters: Sequence[Meter], seconds: float, *, work_s: float = WORK_S) -> Plan:
     """A plan that suits the devices: longer phases where one ticks slowly, and rests only where something is measured.
 
     Args:
-        turns: of each subject; as many as give `seconds` of work, and at least three, without it.
+        seconds: of work for each subject, at least, in three turns or more.
+        work_s: of it in each turn, where there is so much.
     """
     slowest_s = max((tick_of(meter.device) for meter in meters), default=0.0)
     kinds = {meter.device.kind for meter in meters}
     settle_s = max(SETTLE_S, SETTLE_TICKS * slowest_s) if "counter" in kinds else 0.0
     if "power" in kinds:
         settle_s = max(settle_s, SETTLE_POWER_S)
-    work_s = max(work_s, TICKS * slowest_s)
+    work_s = max(min(work_s, seconds / TURNS_MIN), TICKS * slowest_s)
     return Plan(
-        turns=turns or max(TURNS_MIN, math.ceil(seconds / work_s)),
+        turns=max(TURNS_MIN, math.ceil(seconds / work_s - 1e-9)),
         work_s=work_s,
-        rest_s=max(rest_s, TICKS * slowest_s) if kinds - {"model"} else 0.0,
+        rest_s=max(REST_PART * work_s, TICKS * slowest_s) if kinds - {"model"} else 0.0,
         settle_s=settle_s,
     )
 

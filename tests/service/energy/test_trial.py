@@ -198,7 +198,7 @@ def test_a_counter_that_is_gone_leaves_joules_unknown() -> None:
 def test_an_estimate_needs_no_rest() -> None:
     world = World(1e-4, idle=0.0)
     world.device = Device("cpu", "estimate", "estimated", "a test", kind="model", idle_watts=None)
-    plan = plan_trial([world], seconds=5)
+    plan = plan_trial([world], 5)
     assert (plan.rest_s, plan.settle_s, plan.turns) == (0.0, 0.0, 5)
     (found,) = run_trial([world], [Load(world, lambda: 3.0, 0.01)], plan, timing=world.timing)
     assert found.joules_per_item == pytest.approx(0.03, rel=1e-3)
@@ -208,7 +208,7 @@ def test_an_estimate_needs_no_rest() -> None:
 
 def test_phases_are_as_long_as_the_slowest_tick_needs_and_as_a_run_needs() -> None:
     slow, fast = World(0.5), World(0.001)
-    plan = plan_trial([slow, fast], seconds=10)
+    plan = plan_trial([slow, fast], 10)
     assert (plan.work_s, plan.rest_s, plan.settle_s, plan.turns) == (5.0, 5.0, 1.0, 3)
     assert plan.working_s(Load(slow, lambda: 1.0, 4.0)) == 12.0
 
