@@ -87,7 +87,8 @@ class Measurement:
         said = [f"energy: {self.source} by {devices}" if devices else f"energy: none; {self.why_no_source}"]
         if self.source == "estimated":
             said.append("An estimate's interval says how repeatable it is, not how right.")
-        said += [f"{row.variant}, batch {row.batch}: {note}" for row in self.rows if (note := _note(row.energy))]
+        if devices:
+            said += [f"{row.variant}, batch {row.batch}: {note}" for row in self.rows if (note := _note(row.energy))]
         if self.others_busy is not None and self.others_busy > BUSY:
             said.append(
                 f"Other processes kept the cores {self.others_busy:.0%} busy meanwhile, which widens intervals and slows runs."
@@ -97,7 +98,7 @@ class Measurement:
 
 def _note(energy: Energy) -> str:
     if energy.joules_per_item is None:
-        return f"joules are unknown: {energy.why}" if energy.turns + energy.left_out else ""
+        return f"joules are unknown: {energy.why}"
     return f"{energy.left_out} turns were left out: {energy.why}" if energy.left_out else ""
 
 

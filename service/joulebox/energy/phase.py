@@ -15,7 +15,8 @@ from joulebox.energy.reader import Device, Meter, ReadError
 
 STEPS = 20  # of a tick, to which the time of a change is known
 STEP_S = 0.0005  # at least
-ASSUMED_TICK_S = {"counter": 1.0, "power": 0.1, "model": 0.01}  # where it is not known
+ASSUMED_TICK_S, MODEL_TICK_S = 1.0, 0.01  # where it is not known: fewer than three changes in a second
+SLOW_TICKS_S = {"battery": 30.0}  # by reader: what their documents say at most
 LATE_TICKS, LATE_S = 5.0, 2.0  # by which a counter may be late; then it stands still
 UNASKED_S = 5.0  # well before a counter could wrap around unseen
 SAMPLES_S = 0.02, 0.25  # between two samples of power: half a tick, within these
@@ -66,8 +67,10 @@ def at_rest(_at_s: float) -> float:
 
 
 def tick_of(device: Device) -> float:
-    """How often the device's counter changes, as far as that is known."""
-    return device.tick_s or ASSUMED_TICK_S[device.kind]
+    """How often what the device says changes, or a time that is long enough where that is not known."""
+    if device.kind == "model":
+        return MODEL_TICK_S
+    return device.tick_s or SLOW_TICKS_S.get(device.reader, ASSUMED_TICK_S)
 
 
 def observe(
@@ -115,6 +118,8 @@ class _Watch:
         self._pause_s = UNASKED_S if self._counts else min(max(tick_s / 2, SAMPLES_S[0]), SAMPLES_S[1])
         self._due_s = from_s
         """When a change is waited for."""
+        self._forgiven = False
+        """The first error is that of the time since the last phase, in which nobody asked; that does not matter."""
         self._first: _Change | None = None
         self._last: tuple[float, float] | None = None
 
@@ -124,7 +129,9 @@ class _Watch:
         try:
             joules = self._meter.joules()
         except ReadError as error:
-            self.outcome = str(error)
+            if self._forgiven or self._last is not None:
+                self.outcome = str(error)
+            self._forgiven, self.next_s = True, asked_s + self._step_s
             return
         at_s = (asked_s + timing.now_s()) / 2
         change = self._change(at_s, joules)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from joulebox.energy.phase import REAL, Timing, Used, observe, tick_of
 from joulebox.energy.reader import Meter
-from joulebox.energy.trial import SETTLE_POWER_S, TICKS, Say
+from joulebox.energy.trial import TICKS, Say, settling_s
 from joulebox.energy.turns import mean_and_error
 
 CHUNKS_MIN, CHUNKS_MAX, CHUNK_S = 4, 12, 1.0
@@ -37,7 +37,7 @@ def watch_rest(
     chunk_s = max(least_s, seconds / chunks)
     found: list[list[Used]] = [[] for _ in meters]
     why: dict[int, str] = {}
-    timing.sleep(SETTLE_POWER_S)
+    timing.sleep(settling_s(meters))
     for _ in range(chunks):
         for number, outcome in enumerate(observe(meters, chunk_s, 0.0, timing)):
             if isinstance(outcome, str):

@@ -72,17 +72,25 @@ def plan_trial(meters: Sequence[Meter], seconds: float, *, work_s: float = WORK_
         work_s: of it in each turn, where there is so much.
     """
     slowest_s = max((tick_of(meter.device) for meter in meters), default=0.0)
-    kinds = {meter.device.kind for meter in meters}
-    settle_s = max(SETTLE_S, SETTLE_TICKS * slowest_s) if "counter" in kinds else 0.0
-    if "power" in kinds:
-        settle_s = max(settle_s, SETTLE_POWER_S)
     work_s = max(min(work_s, seconds / TURNS_MIN), TICKS * slowest_s)
     return Plan(
         turns=max(TURNS_MIN, math.ceil(seconds / work_s - 1e-9)),
         work_s=work_s,
-        rest_s=max(REST_PART * work_s, TICKS * slowest_s) if kinds - {"model"} else 0.0,
-        settle_s=settle_s,
+        rest_s=max(REST_PART * work_s, TICKS * slowest_s) if resting(meters) else 0.0,
+        settle_s=settling_s(meters),
     )
+
+
+def resting(meters: Sequence[Meter]) -> list[Meter]:
+    """Those that are measured at rest too: what an estimate says of rest, it assumes."""
+    return [meter for meter in meters if meter.device.kind != "model"]
+
+
+def settling_s(meters: Sequence[Meter]) -> float:
+    """How long what devices say takes to follow."""
+    followed = [max(SETTLE_S, SETTLE_TICKS * tick_of(meter.device)) for meter in resting(meters)]
+    averaged = [SETTLE_POWER_S for meter in meters if meter.device.kind == "power"]
+    return max([*followed, *averaged], default=0.0)
 
 
 def run_trial(  # noqa: PLR0913
@@ -107,24 +115,27 @@ def run_trial(  # noqa: PLR0913
     turns: list[list[Turn | str]] = [[] for _ in subjects]
     for _ in range(plan.turns):
         for number in order.sample(range(len(subjects)), len(subjects)):
-            turns[number].append(_turn(meters, subjects[number], plan, timing))
+            turn = _turn(meters, subjects[number], plan, timing)
+            if meters:
+                turns[number].append(turn)
             say(plan.turn_s(subjects[number]))
     return [energy_of(taken, subject.items) for taken, subject in zip(turns, subjects, strict=True)]
 
 
 def _turn(meters: Sequence[Meter], subject: Subject, plan: Plan, timing: Timing) -> Turn | str:
     """Or, where a device's part is not known, why."""
-    resting = [meter for meter in meters if meter.device.kind != "model"]
+    at_rest, working_s = resting(meters), plan.working_s(subject)
 
     def rest() -> dict[str, Outcome]:
-        if not resting:
-            return {}
-        outcomes = observe(resting, plan.rest_s, plan.settle_s, timing)
-        return {meter.device.name: outcome for meter, outcome in zip(resting, outcomes, strict=True)}
+        outcomes = observe(at_rest, plan.rest_s, plan.settle_s, timing) if at_rest else []
+        return {meter.device.name: outcome for meter, outcome in zip(at_rest, outcomes, strict=True)}
 
     before = rest()
-    with subject.working() as progress:
-        work = observe(meters, plan.working_s(subject), plan.settle_s, timing, progress)
+    failed = [f"{name}, at rest: {outcome}" for name, outcome in before.items() if isinstance(outcome, str)]
+    with subject.working() as progress:  # what failed at rest is not waited for again, but the work is still timed
+        work = observe([] if failed else meters, working_s, plan.settle_s, timing, progress)
+    if failed:
+        return "; ".join(failed)
     after = rest()
     devices = [meter.device for meter in meters]
     parts = [

@@ -66,6 +66,7 @@ def test_without_any_source_there_are_times_and_no_joules(
     found = run("measure", package.folder, "--seconds", 0.1, "--json", **off).json
     (row,) = found["results"]
     assert (found["source"], row["joules_per_inference"], row["ci95"]) == ("none", None, None)
+    assert (row["total_joules_per_inference"], row["idle_watts"], row["watts"]) == (None, None, None)
     assert row["inferences_per_second"] > 0
     done = run("measure", package.folder, "--seconds", 0.1, COLUMNS="1000", **off)
     assert done.status == 0

@@ -125,6 +125,14 @@ def test_a_device_that_fails_says_why() -> None:
     assert observe([world], 1.0, 0.1, world.timing) == ["gone"]
 
 
+def test_that_nobody_asked_between_two_phases_does_not_matter() -> None:
+    """As of a sum of power samples, which are too far apart then."""
+    world = World(0.01)
+    fails = iter([True])
+    world.fails = lambda: next(fails, False)
+    assert whole(observe([world], 1.0, 0.1, world.timing)).watts == pytest.approx(20.0, rel=0.01)
+
+
 def test_a_suspended_host_leaves_nothing_that_is_known() -> None:
     world = World(0.01)
 
@@ -192,7 +200,7 @@ def test_a_counter_that_is_gone_leaves_joules_unknown() -> None:
     world.fails = lambda: True
     (found,) = run_trial([world], [Load(world, lambda: 10.0, 0.01)], plan_trial([world], 3), timing=world.timing)
     assert found.joules_per_item is None
-    assert found.why == "cpu-package-0: gone (3 ×)"
+    assert found.why == "cpu-package-0, at rest: gone (3 ×)"
 
 
 def test_an_estimate_needs_no_rest() -> None:
@@ -206,11 +214,42 @@ def test_an_estimate_needs_no_rest() -> None:
     assert world.now_s == pytest.approx(1005, abs=0.1)
 
 
+def test_where_nothing_measures_all_is_unknown_and_nothing_is_zero() -> None:
+    world = World(0.01)
+    (found,) = run_trial([], [Load(world, lambda: 3.0, 0.01)], plan_trial([], 3), timing=world.timing)
+    figures = found.joules_per_item, found.ci95, found.total_joules_per_item, found.dynamic_watts, found.idle_watts
+    assert figures == (None,) * 5
+    assert (found.turns, found.left_out, found.why) == (0, 0, "nothing was measured")
+
+
 def test_phases_are_as_long_as_the_slowest_tick_needs_and_as_a_run_needs() -> None:
     slow, fast = World(0.5), World(0.001)
     plan = plan_trial([slow, fast], 10)
     assert (plan.work_s, plan.rest_s, plan.settle_s, plan.turns) == (5.0, 5.0, 1.0, 3)
     assert plan.working_s(Load(slow, lambda: 1.0, 4.0)) == 12.0
+
+
+def test_what_may_average_its_power_has_a_second_to_follow() -> None:
+    world = World(0.01)
+    world.device = Device("gpu-0", "nvml", "integrated", "a test", kind="power", tick_s=0.01)
+    assert plan_trial([world], 3).settle_s == 1.0
+
+
+@pytest.mark.parametrize(("reader", "work_s"), [("rapl", 10.0), ("battery", 300.0)])
+def test_where_the_tick_is_not_known_phases_are_long_enough(reader: str, work_s: float) -> None:
+    world = World(0.01)
+    world.device = Device("d", reader, "measured", "a test")
+    assert plan_trial([world], 3).work_s == work_s
+
+
+def test_a_counter_that_stood_still_at_rest_is_not_waited_for_at_work() -> None:
+    world = World(1e9)
+    world.device = Device("cpu-package-0", "rapl", "measured", "a test", tick_s=0.1)
+    begun_s = world.now_s
+    (found,) = run_trial([world], [Load(world, lambda: 10.0, 0.01)], plan_trial([world], 3), timing=world.timing)
+    assert found.joules_per_item is None
+    assert "cpu-package-0, at rest: the counter stood still" in (found.why or "")
+    assert world.now_s - begun_s < 3 * (1.2 + 0.2 + 4)
 
 
 def test_several_devices_are_summed() -> None:
