@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from joulebox.energy import Embodied, Intensity, Price, Rates
 from joulebox.energy.carbon import OFF
+from joulebox.energy.regions import find
 
 JOULES = st.floats(0, 1e12)
 RATES = Rates(Intensity(400.0), Price(0.25, "EUR"), Embodied(1262.304, 4.0))
@@ -42,3 +45,16 @@ def test_an_intensity_of_0_is_known() -> None:
 def test_the_parts_cause_and_cost_what_the_whole_does(parts: list[float]) -> None:
     assert sum(RATES.grams(part) or 0.0 for part in parts) == pytest.approx(RATES.grams(sum(parts)))
     assert sum(RATES.cost(part) or 0.0 for part in parts) == pytest.approx(RATES.cost(sum(parts)))
+
+
+def test_the_page_s_example_is_what_comes_out() -> None:
+    page = (Path(__file__).parents[3] / "docs/carbon.md").read_text("utf-8")
+    germany = find("DE")
+    rates = Rates(Intensity(germany.grams_per_kwh, germany), Price(0.31, "EUR"), Embodied(1200.0, 4.0))
+    grams, embodied = rates.grams(0.72), rates.embodied_grams(1 / 10)
+    assert grams is not None
+    assert embodied is not None
+    assert f"× {germany.grams_per_kwh} g/kWh = {grams:.4g} g |" in page
+    assert f"per s = {embodied:.5g} g |" in page
+    assert f"| SCI | {grams + embodied:.6g} g per inference" in page
+    assert f"= {rates.cost(0.72):.2g} EUR |" in page
