@@ -83,7 +83,7 @@ class Sampler:
                     await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
-            next_s = min([tick_s, *(book.next_s for book in self._books)])
+            next_s = min([tick_s, *(book.next_s for book in self._active)])
             await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
 
     def open(self) -> None:
@@ -117,14 +117,13 @@ class Sampler:
         for model in self._repository.models.values():
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
-        fleet = self._repository.fleet
-        if self._sources is not None and fleet.lead():
+        if self._sources is not None and self._repository.settled:
             await self._poll(leisurely=True)
             self._snapshot = self._view()
             self._leave()
             self._export()
         else:
-            snapshot = fleet.read(SNAPSHOT)
+            snapshot = self._repository.fleet.read(SNAPSHOT)
             self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
 
     @property
@@ -140,10 +139,15 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
+    @property
+    def _active(self) -> list[Book]:
+        """None while the models are brought up: after the death of a lone worker they would be taken for unloaded."""
+        return self._books if self._repository.settled else []
+
     async def _poll(self, *, leisurely: bool = False) -> None:
         """Asks the counters that are due."""
         now_s = time.perf_counter()
-        due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
+        due = [book for book in self._active if book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()
