@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -18,6 +19,18 @@ memory, and a part of one of these. `sources` decides by it which devices overla
 
 Mark = tuple[float, ...]
 """What a meter needs to go on; empty where it cannot."""
+
+
+WEAKEST_FIRST: tuple[Source, ...] = ("estimated", "integrated", "measured")
+
+
+def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
+    """That of a sum over devices, which is as good as its worst part; `none` of no device."""
+    found = set(sources)
+    for source in WEAKEST_FIRST:
+        if source in found:
+            return source
+    return "none"
 
 
 class ReadError(Exception):

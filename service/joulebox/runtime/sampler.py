@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
-from joulebox.energy import Booking, Key, Source, Sources
+from joulebox.energy import Booking, Key, Rates, Source, Sources, weakest
+from joulebox.energy.carbon import OFF
 from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
@@ -31,7 +32,6 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
 OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
@@ -48,23 +48,25 @@ class Provisional:
 class Sampler:
     """The host's meters and ledgers, or a view of the leader's."""
 
-    def __init__(self, open_sources: OpenSources, repository: Repository, metrics: Metrics) -> None:
+    def __init__(self, open_sources: OpenSources, repository: Repository, metrics: Metrics, rates: Rates = OFF) -> None:
         """A sampler.
 
         Args:
             open_sources: finds the host's counters, given what says the CPU seconds of all workers, and the ticks that are
                 known, by device.
+            rates: what turns joules into grams and money.
         """
         self._open_sources = open_sources
         self._repository = repository
         self._metrics = metrics
+        self._rates = rates
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
         self._books: list[Book] = []
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
         self._left = True
-        self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
+        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates), "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -185,15 +187,15 @@ class Sampler:
         booked, self._booked = self._booked, {}
         for book in self._books:
             device = book.meter.device
-            export(self._metrics, device, book.ledger, booked.get(device.name, []))
+            export(self._metrics, device, book.ledger, booked.get(device.name, []), self._rates)
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates),
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": max((book.meter.device.source for book in self._books), key=WEAKER.index, default="none"),
+            "source": weakest(book.meter.device.source for book in self._books),
         }
 
     def _watts(self, key: Key) -> float | None:
