@@ -97,7 +97,8 @@ class Sampler:
         )
         for meter in sources.meters:
             device = meter.device
-            self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
+            tick = "" if device.tick_s is None else f"{device.tick_s:.2g}"
+            self._metrics.energy_source.labels(device.name, device.source, device.reader, tick).set(1)
         if not sources.meters:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
