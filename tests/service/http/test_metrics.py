@@ -56,4 +56,5 @@ def test_asking_for_many_paths_makes_no_series(server: str) -> None:
         httpx.get(f"{server}/scan/{number}")
         httpx.get(f"{server}/v2/models/none-{number}")
         httpx.post(f"{server}/models/none-{number}/predict")
-    assert set(scrape(server)) == before
+    new = set(scrape(server)) - before
+    assert not {name for name in new if "energy" not in name}, "the ledger goes on meanwhile"
