@@ -53,7 +53,7 @@ class Host:
         """A worker begins to read the counter."""
         self.fleet = Fleet(self._folder, len(self.registries) + 1, 2)
         self.registries.append(CollectorRegistry())
-        repository: Any = SimpleNamespace(models={}, records=self._shared, fleet=self.fleet)
+        repository: Any = SimpleNamespace(models={}, records=self._shared, fleet=self.fleet, settled=True)
         self.sampler = Sampler(self.sources, repository, Metrics(self.registries[-1]))
         assert self.fleet.lead()
         self.sampler.open()

@@ -1,4 +1,4 @@
-"""`joulebox doctor`: what this host can run, and where its joules come from."""
+"""`joulebox doctor`: what this host can run, where its joules come from, and what they are said to cause and cost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from joulebox.bench.words import plus_minus
+from joulebox.cli.carbon import carbon_table
 from joulebox.energy import Device, open_sources, with_ticks
 from joulebox.host import Calibration, StateError, describe_host, open_state, read_calibrations
+from joulebox.runtime.carbon_state import described
+from joulebox.runtime.rates import load_rates
 from joulebox.runtime.settings import SettingError
 
 log = logging.getLogger("joulebox.host")
@@ -23,7 +26,7 @@ log = logging.getLogger("joulebox.host")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """Show which engines and energy sources this host has, why not where it has none, and what was calibrated."""
+    """Show this host's engines and energy sources, or why it has none, what was calibrated, and what carbon and price are set."""
     import onnxruntime  # here, since the other commands start faster without it  # noqa: PLC0415
 
     ort: Any = onnxruntime  # its stubs are partial
@@ -31,6 +34,7 @@ def doctor(
         sources = open_sources(os.environ)
     except ValueError as error:
         raise SettingError(str(error)) from error
+    carbon = described(load_rates(os.environ))
     devices = [_device(meter.device, counts=True) for meter in with_ticks(sources).meters]
     devices += [_device(meter.device, counts=False) for meter in sources.overlapping]
     missing = [{"reader": reader.reader, "source": "none", "reason": reader.reason} for reader in sources.unavailable]
@@ -41,6 +45,7 @@ def doctor(
             "engines": engines,
             "energy": [*devices, *missing],
             "host": describe_host(os.environ).facts,
+            "carbon": carbon,
             "calibrations": [each.model_dump() for each in calibrations],
         }
         typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
@@ -55,6 +60,7 @@ def doctor(
     for reader in missing:
         table.add_row(reader["reader"], "none", "", "", Text(reader["reason"]))
     console.print(table)
+    console.print(carbon_table(carbon))
     if calibrations:
         console.print(_idle(calibrations))
 

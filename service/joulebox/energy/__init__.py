@@ -1,5 +1,6 @@
 """Joules: one reader a file, the sources found on this host, and the ledger that shares them out."""
 
+from joulebox.energy.carbon import Embodied, Intensity, Price, Rates
 from joulebox.energy.idle import Idle, IdleSource
 from joulebox.energy.intervals import Key, Work
 from joulebox.energy.ledger import Account, Booking, Ledger, Reason, Settlement
@@ -10,13 +11,17 @@ __all__ = [
     "Account",
     "Booking",
     "Device",
+    "Embodied",
     "Gauge",
     "Idle",
     "IdleSource",
+    "Intensity",
     "Key",
     "Ledger",
     "Mark",
     "Meter",
+    "Price",
+    "Rates",
     "ReadError",
     "Reason",
     "Settlement",

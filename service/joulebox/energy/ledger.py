@@ -40,6 +40,8 @@ class Account:
     items: int = 0
     idle_joules: float = 0.0
     """Its part of the device's idle energy, by time loaded: a view."""
+    loaded_s: float = 0.0
+    """Its part of the time, shared evenly with the others that were loaded."""
 
     @property
     def joules_per_item(self) -> float | None:
@@ -58,6 +60,8 @@ class Settlement:
     joules: float
     items: int
     idle_joules: float = 0.0
+    loaded_s: float = 0.0
+    """Its part of the time, which all that were loaded share evenly."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +217,14 @@ class Ledger:
         return self._booking(interval, part, shares, "beyond_estimate" if shares else "nothing_running")
 
     def _booking(self, interval: Interval, idle: float, shares: dict[Key, float], reason: Reason) -> Booking:
-        each = idle / len(interval.loaded) if interval.loaded else 0.0
-        models = {
-            key: Settlement(shares.get(key, 0.0), interval.items.get(key, 0), each)
-            for key in dict.fromkeys((*interval.loaded, *shares))
-        }
+        models = {key: Settlement(joules, 0) for key, joules in shares.items()}
+        for key in interval.loaded:
+            models[key] = Settlement(
+                shares.get(key, 0.0),
+                interval.items.get(key, 0),
+                idle / len(interval.loaded),
+                interval.seconds / len(interval.loaded),
+            )
         left = max(0.0, interval.joules - idle - sum(shares.values()))
         return Booking(interval.joules, idle, left, reason, models)
 
@@ -235,6 +242,7 @@ class Ledger:
             if account is not None:
                 account.joules += part.joules
                 account.idle_joules += part.idle_joules
+                account.loaded_s += part.loaded_s
                 account.items += part.items
                 account.busy_s += interval.busy_s.get(key, 0.0)
 

@@ -11,8 +11,6 @@ from joulebox.energy.idle import Idle
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
 
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")
-
 Kind = Literal["counter", "power", "model"]
 """What the hardware offers: energy that adds up, power at an instant, or nothing at all."""
 
@@ -23,6 +21,18 @@ memory, and a part of one of these. `sources` decides by it which devices overla
 
 Mark = tuple[float, ...]
 """What a meter needs to go on; empty where it cannot."""
+
+
+WEAKEST_FIRST: tuple[Source, ...] = ("estimated", "integrated", "measured")
+
+
+def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
+    """That of a sum over devices, which is as good as its worst part; `none` of no device."""
+    found = set(sources)
+    for source in WEAKEST_FIRST:
+        if source in found:
+            return source
+    return "none"
 
 
 class ReadError(Exception):
@@ -96,15 +106,6 @@ class Unavailable:
 
     reader: str
     reason: str
-
-
-def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
-    """The source of a sum, which is as good as its worst part."""
-    found = set(sources)
-    for source in reversed(WEAKER):
-        if source in found:
-            return source
-    return "none"
 
 
 Probe = list[Gauge] | Unavailable

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from joulebox.http.carbon_schemas import CarbonLedger
 from joulebox.package.manifest import Datatype
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]
@@ -234,3 +235,5 @@ class EnergyLedger(BaseModel):
     devices: list[DeviceLedger]
     models: list[ModelLedger]
     unavailable: list[Unavailable]
+    carbon: CarbonLedger | None
+    """Null where neither a carbon intensity nor a price nor embodied carbon was set."""

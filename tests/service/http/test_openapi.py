@@ -23,7 +23,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> Iterator[str]
     """Its own, since models are loaded and regions are opened."""
     folder = tmp_path_factory.mktemp("served")
     tiny.write_package(folder / "tiny", tiny.fields(), tiny.files(), {})
-    with serving(folder / "tiny", environment={"JOULEBOX_SHARED_MEMORY": "1"}) as address:
+    carbon = {"JOULEBOX_CARBON_REGION": "DE", "JOULEBOX_PRICE_KWH": "0.31", "JOULEBOX_CURRENCY": "EUR"}
+    with serving(folder / "tiny", environment={"JOULEBOX_SHARED_MEMORY": "1", **carbon}) as address:
         yield address
 
 
