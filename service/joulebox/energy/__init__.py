@@ -3,7 +3,7 @@
 from joulebox.energy.idle import IdleSource
 from joulebox.energy.intervals import Key, Work
 from joulebox.energy.ledger import Account, Booking, Ledger, Reason, Settlement
-from joulebox.energy.reader import Device, Gauge, Meter, ReadError, Source, Unavailable
+from joulebox.energy.reader import Device, Gauge, Meter, ReadError, Source, Unavailable, weakest
 from joulebox.energy.sources import Sources, check_settings, open_sources, with_ticks
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "Work",
     "check_settings",
     "open_sources",
+    "weakest",
     "with_ticks",
 ]

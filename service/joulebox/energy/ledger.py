@@ -39,6 +39,8 @@ class Account:
     items: int = 0
     idle_joules: float = 0.0
     """Its part of the device's idle energy, by time loaded: a view."""
+    seconds: float = 0.0
+    """How long it was loaded while the device's energy was known and could be shared out."""
 
     @property
     def joules_per_item(self) -> float | None:
@@ -233,6 +235,7 @@ class Ledger:
                 account.idle_joules += part.idle_joules
                 account.items += part.items
                 account.busy_s += interval.busy_s.get(key, 0.0)
+                account.seconds += interval.seconds
 
 
 def _unsplit(interval: Interval, reason: Reason) -> Booking:

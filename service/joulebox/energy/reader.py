@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
+
+WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")
 
 Kind = Literal["counter", "power", "model"]
 """What the hardware offers: energy that adds up, power at an instant, or nothing at all."""
@@ -14,6 +17,11 @@ Kind = Literal["counter", "power", "model"]
 Domain = Literal["system", "board", "cpu", "gpu", "memory", "part"]
 """What a device covers, the widest first: all that the host draws, a module with all that is on it, a CPU package, a GPU,
 memory, and a part of one of these. `sources` decides by it which devices overlap."""
+
+
+def weakest(sources: Iterable[Source]) -> Source | None:
+    """A sum is as good as its worst part; None where there is none."""
+    return max(sources, key=WEAKER.index, default=None)
 
 
 class ReadError(Exception):

@@ -95,6 +95,9 @@ class Metrics:
         self.energy_source = gauge(
             "joulebox_energy_source_info", "1 for where a device's joules come from", ["device", "source", "reader"]
         )
+        self.budget_exceeded = counter(
+            "joulebox_energy_budget_exceeded_total", "Windows in which a model was over its energy budget", ["model"]
+        )
 
     def render(self) -> bytes:
         """The text format; of all worker processes together where `PROMETHEUS_MULTIPROC_DIR` is set."""

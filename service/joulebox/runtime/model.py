@@ -171,6 +171,11 @@ class Model:
             self.observed.ended(started_s, ended_s, items, [0.0])
         return Inference(outputs, 0.0, ended_s - started_s, items, items)
 
+    def wait_up_to(self, seconds: float) -> None:
+        """Lets batches wait so long to become fuller where that is longer than usual; 0 is the usual."""
+        if self._batcher is not None:
+            self._batcher.wait_up_to(seconds)
+
     def enter_request(self) -> None:
         """Begins a request; until it leaves, the model stays."""
         self._inflight += 1

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from joulebox.energy import Booking, Key, Source, Sources
+from joulebox.energy import Booking, Key, Source, Sources, weakest
 from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
+from joulebox.runtime.keeper import NOTHING, Keeper
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
@@ -28,7 +29,6 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,11 @@ class Sampler:
     """The host's meters and ledgers, or a view of the leader's."""
 
     def __init__(
-        self, open_sources: Callable[[Callable[[], float]], Sources], repository: Repository, metrics: Metrics
+        self,
+        open_sources: Callable[[Callable[[], float]], Sources],
+        repository: Repository,
+        metrics: Metrics,
+        keeper: Keeper,
     ) -> None:
         """A sampler.
 
@@ -53,12 +57,13 @@ class Sampler:
         self._open_sources = open_sources
         self._repository = repository
         self._metrics = metrics
+        self._keeper = keeper
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
         self._books: list[Book] = []
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
-        self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
+        self._snapshot: dict[str, Any] = {"state": state_of([], None) | NOTHING, "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -98,12 +103,15 @@ class Sampler:
         fleet = self._repository.fleet
         if self._sources is not None and fleet.lead():
             await self._poll(leisurely=True)
+            self._keeper.feed(time.perf_counter(), self._books)
             self._snapshot = self._view()
             if fleet.workers > 1:
                 fleet.write_snapshot(SNAPSHOT, self._snapshot)
             self._export()
         else:
             self._snapshot = fleet.read_snapshot(SNAPSHOT) or self._snapshot
+        for model in self._repository.models.values():
+            model.wait_up_to(self._snapshot.get("delays", {}).get(model.key, 0.0))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -152,10 +160,12 @@ class Sampler:
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources)
+            | self._keeper.state,
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": max((book.meter.device.source for book in self._books), key=WEAKER.index, default="none"),
+            "source": weakest(book.meter.device.source for book in self._books) or "none",
+            "delays": self._keeper.delays,
         }
 
     def _watts(self, key: Key) -> float | None:

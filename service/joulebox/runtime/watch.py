@@ -1,0 +1,112 @@
+"""The energy budgets of this server: what each model has used is judged, counted, logged and shown."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from joulebox.metrics import Metrics
+from joulebox.runtime.budget import EVERY, Budget, Unit, budgets_of, figure
+from joulebox.runtime.spending import Uses, Window, rate
+from joulebox.runtime.verdict import Verdict
+
+log = logging.getLogger("joulebox.energy")
+
+UNITS: dict[Unit, str] = {"J": "joules_per_inference", "W": "watts"}
+
+
+@dataclass
+class _Watched:
+    """One model under one budget."""
+
+    model: str
+    budget: Budget
+    verdict: Verdict
+    window: Window
+    since: str | None = None
+    """When it came to be over, or within."""
+
+
+class Watch:
+    """Judges models by their budgets."""
+
+    def __init__(self, budgets: tuple[Budget, ...], metrics: Metrics) -> None:
+        self.budgets = budgets
+        self._metrics = metrics
+        self._watched: dict[tuple[str, Unit], _Watched] = {}
+
+    @property
+    def names(self) -> set[str]:
+        """The models that are named."""
+        return {budget.model for budget in self.budgets} - {EVERY}
+
+    def feed(self, now_s: float, uses: Mapping[str, Uses], served: Collection[str], source: str | None) -> None:
+        """Judges each model that has a budget.
+
+        Args:
+            uses: of each model so far.
+            served: the names of the models that are.
+            source: of the joules; None where there are none.
+        """
+        found = [(name, budget) for name in {*served, *self.names} for budget in budgets_of(name, self.budgets)]
+        before = self._watched
+        self._watched = {
+            (name, budget.unit): before.get((name, budget.unit))
+            or _Watched(name, budget, Verdict(budget.limit, budget.window_s), Window(budget.window_s))
+            for name, budget in sorted(found, key=lambda each: each[0])
+        }
+        for each in self._watched.values():
+            self._judge(each, now_s, uses.get(each.model, {}), source)
+            if each.model in served:  # from 0, or a rate would not see the first window that is over
+                self._metrics.budget_exceeded.labels(each.model)
+
+    def over(self, model: str) -> bool:
+        """Whether it is over one of its budgets."""
+        return any(each.verdict.over for each in self._watched.values() if each.model == model)
+
+    def state(self, source: str | None) -> list[dict[str, Any]]:
+        """What `/energy` answers; None where a value is not known."""
+        return [
+            {
+                "model": each.model,
+                "unit": UNITS[each.budget.unit],
+                "limit": each.budget.limit,
+                "window_seconds": each.budget.window_s,
+                "figure": each.verdict.figure,
+                "source": source or "none",
+                "over": each.verdict.over,
+                "since": each.since,
+            }
+            for each in self._watched.values()
+        ]
+
+    def _judge(self, each: _Watched, now_s: float, uses: Uses, source: str | None) -> None:
+        verdict, budget = each.verdict, each.budget
+        was, counted = verdict.over, verdict.exceeded
+        used = rate(each.window.feed(now_s, uses), budget.unit, seconds=budget.window_s)
+        changed = verdict.feed(now_s, used)
+        if verdict.exceeded > counted:
+            self._metrics.budget_exceeded.labels(each.model).inc()
+        if not changed:
+            return
+        each.since = None if verdict.over is None else _now()
+        if verdict.over and used is not None:
+            log.warning(
+                "%s is over its energy budget of %s: %s (%s)", each.model, budget, figure(used, budget.unit), source
+            )
+        elif was and used is not None:
+            log.info(
+                "%s is within its energy budget of %s: %s (%s)", each.model, budget, figure(used, budget.unit), source
+            )
+        elif was:
+            log.info(
+                "%s can not be judged by its energy budget of %s any more: too little is known", each.model, budget
+            )
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), timezone.utc).isoformat(timespec="seconds")
