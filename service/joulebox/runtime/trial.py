@@ -15,8 +15,8 @@ from joulebox.runtime.spending import NOTHING, Use, Uses
 
 PAIRS = 6
 EFFECT_S = 1.0  # for all workers to follow, and to end what they had begun
-TURN_S, TURN_MAX_S = 10.0, 120.0
-TURN_SETTLED, TURN_ITEMS = 5, 100  # at least, on each device
+TURN_S, TURN_MAX_S = 10.0, 180.0
+TURN_SETTLED, TURN_ITEMS = 4, 100  # at least, on each device
 GAIN_MIN = 0.02  # less is not worth the wait
 
 

@@ -18,9 +18,11 @@ from joulebox.energy import Device, ReadError, Sources, Unavailable
 from joulebox.metrics import Metrics
 from joulebox.runtime import sampler as samplers
 from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.keeper import NOTHING, Keeper
 from joulebox.runtime.pace import Pace
 from joulebox.runtime.records import Records
 from joulebox.runtime.sampler import Sampler
+from joulebox.runtime.settings import Settings
 
 IDLE_WATTS, WATTS = 20.0, {"big": 60.0, "small": 25.0}
 ITEM_S = 0.01
@@ -50,7 +52,7 @@ class Host:
         self.now_s, self.slept_s = 100.0, 0.0
         records = Records(folder / "work-1")
         self._records = {name: records.open(name, "1") for name in WATTS}
-        repository: Any = SimpleNamespace(models={}, records=records, fleet=Fleet(folder, 1, 1))
+        repository: Any = SimpleNamespace(models={}, records=records, fleet=Fleet(folder, 1, 1), settled=True)
         monkeypatch.setattr(
             samplers,
             "time",
@@ -63,7 +65,8 @@ class Host:
             ),
         )
         sources = Sources((self.meter,), (Unavailable("nvml", "no driver"),))
-        self.sampler = Sampler(lambda _cpu_s: sources, repository, self.metrics)
+        keeper = Keeper(Settings(), repository, self.metrics)
+        self.sampler = Sampler(lambda _cpu_s: sources, repository, self.metrics, keeper)
         self.sampler.open()
 
     def runs(self, seconds: float, busy: Callable[[int], dict[str, float]] = lambda _tick: {}) -> None:
@@ -191,3 +194,31 @@ def test_a_figure_over_several_devices_names_the_weakest_source(
     host.sampler.open()
     host.runs(1)
     assert host.sampler._snapshot["source"] == "estimated"
+
+
+def test_every_worker_lets_batches_wait_as_the_leader_says(tmp_path: Path) -> None:
+    """Only the leader has a keeper that decides; the other one reads what it leaves."""
+    waited: dict[int, float] = {}
+
+    def worker(number: int, delays: dict[str, float]) -> Sampler:
+        model = SimpleNamespace(
+            key="tiny/1", flush=lambda: None, wait_up_to=lambda seconds: waited.__setitem__(number, seconds)
+        )
+        records = Records(tmp_path / f"work-{number}")
+        repository: Any = SimpleNamespace(models={"tiny": model}, records=records, fleet=Fleet(tmp_path, number, 2))
+        keeper: Any = SimpleNamespace(feed=lambda _now_s, _books: None, state=NOTHING, delays=delays)
+        return Sampler(lambda _cpu_s: Sources((), ()), repository, Metrics(CollectorRegistry()), keeper)
+
+    delays = {"tiny/1": 0.05}
+    leader, other = worker(1, delays), worker(2, {})
+    leader.open()
+    asyncio.run(other.tick())
+    assert waited == {2: 0.0}, "nobody has said anything yet"
+    asyncio.run(leader.tick())
+    asyncio.run(other.tick())
+    assert waited == {1: 0.05, 2: 0.05}
+    assert other.state == leader.state
+    delays.clear()
+    asyncio.run(leader.tick())
+    asyncio.run(other.tick())
+    assert waited == {1: 0.0, 2: 0.0}
