@@ -54,7 +54,7 @@ class Savings:
         self._candidates = {
             model.key: before.get(model.key) or _Candidate(model.name, model.version, Saving(self._longest_s))
             for model in models
-            if model.running.plan.batch_max > 1 and model.running.plan.delay_s < self._longest_s
+            if model.could_wait(self._longest_s)
         }
         for each in self._candidates.values():
             each.source = source

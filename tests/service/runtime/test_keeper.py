@@ -15,7 +15,6 @@ from joulebox.energy import Device, ReadError, Source, Work
 from joulebox.metrics import Metrics
 from joulebox.runtime.book import Book
 from joulebox.runtime.keeper import Keeper
-from joulebox.runtime.plan import Plan
 from joulebox.runtime.settings import Settings
 
 KEY = ("tiny", "v1")
@@ -48,7 +47,7 @@ class Host:
         cost: Cost = dear_batches,
         rate: float = 100.0,
         source: Source = "measured",
-        batch_max: int = BATCH_MAX,
+        joined: bool = True,
         devices: int = 1,
     ) -> None:
         meters: list[Any] = [
@@ -56,8 +55,8 @@ class Host:
         ]
         self.books = [Book(meter) for meter in meters]
         self.registry = CollectorRegistry()
-        plan = Plan(batch_max, 0.0, ITEM_S, 1, ((1, ITEM_S),))
-        model = SimpleNamespace(name=KEY[0], version=KEY[1], key="/".join(KEY), running=SimpleNamespace(plan=plan))
+        model = SimpleNamespace(name=KEY[0], version=KEY[1], key="/".join(KEY))
+        model.could_wait = lambda seconds: joined and seconds > 0
         self.repository: Any = SimpleNamespace(models={KEY[0]: model}, settled=True)
         settings = Settings(energy_budgets=budgets, energy_saving_ms=saving_ms)
         self.keeper = Keeper(settings, self.repository, Metrics(self.registry))
@@ -251,7 +250,7 @@ def test_waiting_is_left_where_hardly_anything_comes_meanwhile() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"saving_ms": 0.0}, {"batch_max": 1}, {"source": "estimated"}, {"budgets": "tiny=60mJ"}],
+    [{"saving_ms": 0.0}, {"joined": False}, {"source": "estimated"}, {"budgets": "tiny=60mJ"}],
     ids=["off", "requests are not joined", "nothing measures", "the budget is kept"],
 )
 def test_nothing_is_tried_where_it(changes: dict[str, Any]) -> None:

@@ -76,8 +76,10 @@ def test_work_on_the_event_loop_that_takes_long_is_seen_by_other_workers(
 
 def test_while_batches_wait_longer_no_request_is_computed_at_once(package: Package) -> None:
     async def scenario() -> None:
-        model, _ = model_of(package, batch_max=2)
+        model, _ = model_of(package, batch_max=2, batch_delay_ms=1)
+        assert not model.could_wait(30.0), "it is not loaded"
         model.load()
+        assert (model.could_wait(30.0), model.could_wait(1e-3)) == (True, False)
         assert model.infer_now(ONE) is not None
         model.wait_up_to(30.0)
         assert model.infer_now(ONE) is None
