@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,6 +16,7 @@ from pathlib import Path
 
 import typer
 
+from joulebox.cli.home import server_home
 from joulebox.cli.signals import Signals
 from joulebox.cli.sockets import steer
 from joulebox.metrics import forget_gauges
@@ -41,23 +40,20 @@ def run(listeners: list[socket.socket], settings: Mapping[str, str], drain_timeo
         settings: environment variables for the workers.
         drain_timeout_s: what the workers have to answer what they have accepted; then they are killed.
     """
-    home = Path(tempfile.mkdtemp(prefix="joulebox-"))
-    metrics, meeting = home / "metrics", home / "run"
-    for folder in (metrics, meeting):
-        folder.mkdir(mode=0o700)
-    environment = {
-        **os.environ,
-        **settings,
-        "BENTOML_HOME": str(home),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "JOULEBOX_RUN_FOLDER": str(meeting),
-        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-    }
-    try:
+    with server_home() as home:
+        metrics, meeting = home / "metrics", home / "run"
+        for folder in (metrics, meeting):
+            folder.mkdir(mode=0o700)
+        environment = {
+            **os.environ,
+            **settings,
+            "BENTOML_HOME": str(home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "JOULEBOX_RUN_FOLDER": str(meeting),
+            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+        }
         with Signals(SIGNALS) as signals:
             return _Supervisor(listeners, environment, home, drain_timeout_s, signals).run()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @dataclass

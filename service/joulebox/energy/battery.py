@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from joulebox.energy.integrate import PowerMeter
-from joulebox.energy.reader import Device, Probe, ReadError, Unavailable
+from joulebox.energy.reader import Device, Mark, Probe, ReadError, Unavailable
 from joulebox.energy.sysfs import int_of, listing, read_int, read_text, text_of
 
 READER = "battery"
@@ -39,6 +39,12 @@ class GaugeMeter:
 
     def sample(self) -> float:
         return _left_uwh(self._packs)
+
+    def mark(self) -> Mark:
+        return () if self._left is None else (self._left, self._used_uwh)
+
+    def resume(self, mark: Mark) -> None:
+        self._left, self._used_uwh = mark
 
 
 def probe(sysfs: Path) -> Probe:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from joulebox.energy.integrate import clock_s
-from joulebox.energy.reader import Device, ReadError
+from joulebox.energy.reader import Device, Mark, ReadError
 
 MOST_WATTS = 1000.0  # of one counter: twice the largest CPU package; tells a wrap-around from a reset
 SLACK_JOULES = 10.0  # for two readings in quick succession
@@ -40,6 +40,14 @@ class Accumulator:
             self._units += self._step(value - last[0], now_s - last[1])
         self._last = (value, now_s)
         return self._units * self._joules_per_unit
+
+    def mark(self) -> Mark:
+        """The last reading, its time, and the units counted so far."""
+        return () if self._last is None else (*self._last, self._units)
+
+    def resume(self, mark: Mark) -> None:
+        value, at_s, units = mark
+        self._last, self._units = (int(value), at_s), int(units)
 
     def restart(self) -> None:
         """Forgets the last reading: what is used until the next one is unknown."""
@@ -92,3 +100,9 @@ class CounterMeter:
 
     def sample(self) -> float:
         return self._read()
+
+    def mark(self) -> Mark:
+        return self._count.mark()
+
+    def resume(self, mark: Mark) -> None:
+        self._count.resume(mark)

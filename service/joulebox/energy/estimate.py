@@ -13,7 +13,7 @@ from pathlib import Path
 
 from joulebox.energy import cputable
 from joulebox.energy.integrate import clock_s
-from joulebox.energy.reader import Device, Unavailable
+from joulebox.energy.reader import Device, Mark, Unavailable
 
 READER = "estimate"
 SETTING = "JOULEBOX_CPU_WATTS"
@@ -64,6 +64,12 @@ class EstimateMeter:
 
     def sample(self) -> float:
         return self._cpu_s()
+
+    def mark(self) -> Mark:
+        return self._start_cpu_s, self._most_cpu_s, self._start_s
+
+    def resume(self, mark: Mark) -> None:
+        self._start_cpu_s, self._most_cpu_s, self._start_s = mark
 
 
 def probe(

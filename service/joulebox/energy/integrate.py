@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from joulebox.energy.reader import Device, ReadError
+from joulebox.energy.reader import Device, Mark, ReadError
 
 GAP_S = 2.0  # eight of the sampler's intervals; what happened in a longer one is not known, and not invented
 
@@ -45,6 +45,14 @@ class Integral:
         self._last = (watts, at_s)
         return self._joules
 
+    def mark(self) -> Mark:
+        """The last sample, its time, and joules so far."""
+        return () if self._last is None else (*self._last, self._joules)
+
+    def resume(self, mark: Mark) -> None:
+        watts, at_s, self._joules = mark
+        self._last = (watts, at_s)
+
     def restart(self) -> None:
         """Forgets the last sample: what is used until the next one is unknown."""
         self._last = None
@@ -74,6 +82,12 @@ class PowerMeter:
             self._integral.restart()
             raise
         return self._integral.add(watts, self._clock())
+
+    def mark(self) -> Mark:
+        return self._integral.mark()
+
+    def resume(self, mark: Mark) -> None:
+        self._integral.resume(mark)
 
 
 class BackgroundPowerMeter:
@@ -109,6 +123,12 @@ class BackgroundPowerMeter:
             if now_s - self._state_at_s > GAP_S:
                 raise ReadError(f"no power sample for {now_s - self._state_at_s:.1f} s")
             return self._state
+
+    def mark(self) -> Mark:
+        return ()  # its thread has the newest sample, and nobody asks for it at the end
+
+    def resume(self, mark: Mark) -> None:
+        raise NotImplementedError("it has no mark")
 
     def _run(self) -> None:
         while True:

@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+Partial = Literal["starting", "handover"]
+"""It begins in the middle of a tick: its seconds are not those of its joules. Another process counted at its beginning, and
+what was done between the two is not known."""
 
 Key = tuple[str, str]
 """Model name and version."""
@@ -42,8 +47,8 @@ class Interval:
     loaded: tuple[Key, ...]
     doubt_s: float
     """How far before its end the counter's update may lie."""
-    starts: bool
-    """It begins in the middle of a tick: its seconds are not those of its joules."""
+    partial: Partial | None
+    """Why what ran in it is not all known, so that its joules cannot be split."""
     quiet: bool
     """Nothing ran in it, nor in the one before, with models loaded."""
     tail: bool
@@ -63,7 +68,7 @@ class Intervals:
     _changed_s: float = 0.0
     _polled_s: float = 0.0
     _doubt_s: float = 0.0
-    _starts: bool = True
+    _partial: Partial | None = "starting"
     _ran: bool = True
     _unknown_since_s: float | None = None
     _seen: dict[Key, Work] = field(default_factory=dict[Key, Work])
@@ -106,6 +111,10 @@ class Intervals:
             return None
         return self._end(at_s, joules, work)
 
+    def hand_over(self) -> None:
+        """From here on another process feeds: the interval under way is a whole one, but what ran in it is not all known."""
+        self._partial, self._carried_s = "handover", {}
+
     def gap(self, at_s: float) -> None:
         """Nobody knows what was used since the last change; what was done since then is left out."""
         if self._joules is not None:
@@ -120,7 +129,7 @@ class Intervals:
         self._unknown_since_s = None
         self._joules = self._polled_joules = joules
         self._changed_s, self._polled_s, self._doubt_s = at_s, at_s, 0.0
-        self._starts, self._ran = True, True
+        self._partial, self._ran = "starting", True
         self._seen = dict(work)
 
     def _end(self, at_s: float, joules: float, work: Mapping[Key, Work]) -> Interval:
@@ -145,16 +154,20 @@ class Intervals:
             items={key: count for key, count in items.items() if count > 0},
             loaded=tuple(work),
             doubt_s=doubt_s,
-            starts=self._starts and not (self.tick_s is not None and self.tick_s < 0.02 * length_s),
+            partial=None if self._partial == "starting" and self._is_short(length_s) else self._partial,
             quiet=bool(work) and not ran and not self._ran,
             tail=not ran,
         )
         self._carried_s = late
-        self._ran, self._starts = bool(ran), False
+        self._ran, self._partial = bool(ran), None
         self._joules = self._polled_joules = joules
         self._changed_s, self._polled_s, self._doubt_s = at_s, at_s, doubt_s
         self._seen = dict(work)
         return interval
+
+    def _is_short(self, length_s: float) -> bool:
+        """Whether a tick is, beside so long an interval."""
+        return self.tick_s is not None and self.tick_s < 0.02 * length_s
 
     def _doubt(self, at_s: float) -> float:
         """Where every poll shows a change, the counter's tick alone can tell; it is taken for continuous without one."""

@@ -22,9 +22,10 @@ from joulebox.energy.idle import Idle, IdleSource
 from joulebox.energy.intervals import Interval, Intervals, Key, Work
 from joulebox.energy.power import Power
 
-Reason = Literal["nothing_running", "idle_unknown", "learning", "starting", "beyond_estimate"]
+Reason = Literal["nothing_running", "idle_unknown", "learning", "starting", "handover", "beyond_estimate"]
 """Why energy is nobody's: no model ran; idle power is not known; two models cannot be told apart yet; the first change of a
-counter ends a tick that began before it was watched; more than an estimate gives a busy model."""
+counter ends a tick that began before it was watched; one worker took over from another; more than an estimate gives a busy
+model."""
 
 DEBT_S = 5.0  # at most so many seconds of idle power are made up later
 
@@ -39,8 +40,10 @@ class Account:
     items: int = 0
     idle_joules: float = 0.0
     """Its part of the device's idle energy, by time loaded: a view."""
-    seconds: float = 0.0
+    known_s: float = 0.0
     """How long it was loaded while the device's energy was known and could be shared out."""
+    loaded_s: float = 0.0
+    """Its part of the time, shared evenly with the others that were loaded."""
 
     @property
     def joules_per_item(self) -> float | None:
@@ -59,6 +62,8 @@ class Settlement:
     joules: float
     items: int
     idle_joules: float = 0.0
+    loaded_s: float = 0.0
+    """Its part of the time, which all that were loaded share evenly."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,10 @@ class Ledger:
             self._power.learn(interval)
         return booking
 
+    def hand_over(self) -> None:
+        """From here on another process feeds; see `Intervals.hand_over`."""
+        self._intervals.hand_over()
+
     @property
     def unattributed_joules(self) -> float:
         return sum(self.unattributed.values())
@@ -174,10 +183,10 @@ class Ledger:
         return (account.watts if account else None) or self.busy_watts
 
     def _book(self, interval: Interval) -> Booking:
+        if interval.partial:
+            return _unsplit(interval, interval.partial)
         if self.busy_watts is not None:
             return self._book_estimate(interval, self.busy_watts)
-        if interval.starts:
-            return _unsplit(interval, "starting")
         idle = self._power.idle
         if idle is None:
             return _unsplit(interval, "idle_unknown")
@@ -211,11 +220,14 @@ class Ledger:
         return self._booking(interval, part, shares, "beyond_estimate" if shares else "nothing_running")
 
     def _booking(self, interval: Interval, idle: float, shares: dict[Key, float], reason: Reason) -> Booking:
-        each = idle / len(interval.loaded) if interval.loaded else 0.0
-        models = {
-            key: Settlement(shares.get(key, 0.0), interval.items.get(key, 0), each)
-            for key in dict.fromkeys((*interval.loaded, *shares))
-        }
+        models = {key: Settlement(joules, 0) for key, joules in shares.items()}
+        for key in interval.loaded:
+            models[key] = Settlement(
+                shares.get(key, 0.0),
+                interval.items.get(key, 0),
+                idle / len(interval.loaded),
+                interval.seconds / len(interval.loaded),
+            )
         left = max(0.0, interval.joules - idle - sum(shares.values()))
         return Booking(interval.joules, idle, left, reason, models)
 
@@ -233,9 +245,10 @@ class Ledger:
             if account is not None:
                 account.joules += part.joules
                 account.idle_joules += part.idle_joules
+                account.loaded_s += part.loaded_s
                 account.items += part.items
                 account.busy_s += interval.busy_s.get(key, 0.0)
-                account.seconds += interval.seconds
+                account.known_s += interval.seconds
 
 
 def _unsplit(interval: Interval, reason: Reason) -> Booking:

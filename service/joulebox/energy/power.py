@@ -69,7 +69,7 @@ class Power:
 
     def learn(self, interval: Interval) -> None:
         """Takes in an interval."""
-        if interval.starts:
+        if interval.partial:
             self.broken()
             return
         if interval.quiet:

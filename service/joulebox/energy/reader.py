@@ -9,8 +9,6 @@ from typing import Literal, Protocol, runtime_checkable
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
 
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")
-
 Kind = Literal["counter", "power", "model"]
 """What the hardware offers: energy that adds up, power at an instant, or nothing at all."""
 
@@ -19,9 +17,20 @@ Domain = Literal["system", "board", "cpu", "gpu", "memory", "part"]
 memory, and a part of one of these. `sources` decides by it which devices overlap."""
 
 
-def weakest(sources: Iterable[Source]) -> Source | None:
-    """A sum is as good as its worst part; None where there is none."""
-    return max(sources, key=WEAKER.index, default=None)
+Mark = tuple[float, ...]
+"""What a meter needs to go on; empty where it cannot."""
+
+
+WEAKEST_FIRST: tuple[Source, ...] = ("estimated", "integrated", "measured")
+
+
+def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
+    """That of a sum over devices, which is as good as its worst part; `none` of no device."""
+    found = set(sources)
+    for source in WEAKEST_FIRST:
+        if source in found:
+            return source
+    return "none"
 
 
 class ReadError(Exception):
@@ -63,6 +72,14 @@ class Meter(Protocol):
         Raises:
             ReadError: the counter cannot be read now.
         """
+        ...
+
+    def mark(self) -> Mark:
+        """Where it stands, for another process on this host to go on from."""
+        ...
+
+    def resume(self, mark: Mark) -> None:
+        """Goes on from where a meter of the same device stood, so that what was used since is counted, and once."""
         ...
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from joulebox.energy import battery, estimate, hwmon, jetson, nvml, pi, rapl
 from joulebox.energy import tick as ticks
-from joulebox.energy.reader import Device, Gauge, Meter, Probe, Unavailable
+from joulebox.energy.reader import Device, Gauge, Mark, Meter, Probe, Unavailable
 
 OFF_SETTING = "JOULEBOX_ENERGY_OFF"
 READERS: Mapping[str, Callable[[Path], Probe]] = {
@@ -50,6 +50,12 @@ class Placed:
 
     def sample(self) -> float:
         return self.meter.sample()
+
+    def mark(self) -> Mark:
+        return self.meter.mark()
+
+    def resume(self, mark: Mark) -> None:
+        self.meter.resume(mark)
 
 
 @dataclass(frozen=True)
@@ -122,19 +128,21 @@ def choose(found: Iterable[Gauge]) -> tuple[tuple[Meter, ...], tuple[Meter, ...]
     )
 
 
-def with_ticks(sources: Sources, limit_s: float = ticks.LIMIT_S) -> Sources:
-    """The same with each counting device's tick measured: takes up to `limit_s`, so call it in a thread."""
+def with_ticks(
+    sources: Sources, known: Mapping[str, float | None] | None = None, limit_s: float = ticks.LIMIT_S
+) -> Sources:
+    """The same with each counting device's tick measured: takes up to `limit_s`, so call it in a thread.
+
+    Args:
+        known: ticks by device name that were measured before, and are not again.
+    """
+    found = dict(known or {})
     gauges = [meter for meter in sources.meters if isinstance(meter, Gauge) and meter.device.kind != "model"]
-    if not gauges:
-        return sources
-    measured = dict(zip((id(gauge) for gauge in gauges), ticks.measure(gauges, limit_s), strict=True))
-    placed = [
-        Placed(meter, replace(meter.device, tick_s=measured[id(meter)]))
-        if isinstance(meter, Gauge) and id(meter) in measured
-        else meter
-        for meter in sources.meters
-    ]
-    return replace(sources, meters=tuple(placed))
+    asked = [gauge for gauge in gauges if gauge.device.name not in found]
+    if asked:
+        found |= zip((gauge.device.name for gauge in asked), ticks.measure(asked, limit_s), strict=True)
+    placed = {id(gauge): Placed(gauge, replace(gauge.device, tick_s=found[gauge.device.name])) for gauge in gauges}
+    return replace(sources, meters=tuple(placed.get(id(meter), meter) for meter in sources.meters))
 
 
 def _counting(found: list[Gauge]) -> list[Gauge]:

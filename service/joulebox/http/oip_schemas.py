@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from joulebox.http.carbon_schemas import CarbonLedger
 from joulebox.package.manifest import Datatype
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]
@@ -266,5 +267,7 @@ class EnergyLedger(BaseModel):
     devices: list[DeviceLedger]
     models: list[ModelLedger]
     unavailable: list[Unavailable]
+    carbon: CarbonLedger | None
+    """Null where neither a carbon intensity nor a price nor embodied carbon was set."""
     budgets: list[EnergyBudget]
     savings: list[EnergySaving]

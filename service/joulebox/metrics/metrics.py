@@ -80,6 +80,16 @@ class Metrics:
             ["model", "version", "device", "source"],
             JOULES,
         )
+        self.inference_carbon = counter(
+            "joulebox_inference_carbon_grams_total",
+            "CO2e of the energy that inferences have used, dynamic and idle, at the carbon intensity that is set",
+            ["model", "device"],
+        )
+        self.inference_cost = counter(
+            "joulebox_inference_cost_total",
+            "Cost of the energy that inferences have used, dynamic and idle, at the price that is set",
+            ["model", "device", "currency"],
+        )
         self.device_energy = counter("joulebox_device_energy_joules_total", "Energy used", ["device", "source"])
         self.device_idle = counter(
             "joulebox_device_idle_energy_joules_total", "Energy used by being on", ["device", "source"]

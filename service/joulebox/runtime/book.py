@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from joulebox.energy import Booking, Key, Ledger, Meter, ReadError, Work
+from joulebox.energy import Booking, Device, Key, Ledger, Mark, Meter, ReadError, Work
 from joulebox.runtime.pace import Pace
 
 Reading = float | ReadError
@@ -17,6 +18,16 @@ log = logging.getLogger("joulebox.energy")
 SLOW_S = 0.5e-3  # a reading that takes longer,
 SLOW_READS = 5  # so many times in a row, is done in a thread and at leisure from then on
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 60.0  # between two tries to read what could not be read
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a book needs to go on in another process."""
+
+    device: Device
+    mark: Mark
+    ledger: Ledger
+    pace: Pace
 
 
 class Book:
@@ -35,6 +46,20 @@ class Book:
         self._readable = True
         self._next_try_s = 0.0
         self._backoff_s = BACKOFF_S
+
+    @property
+    def kept(self) -> Kept:
+        """Where it stands. Only between an `enter` and the next `read`."""
+        return Kept(self.meter.device, self.meter.mark(), self.ledger, self.pace)
+
+    def go_on(self, kept: Kept, now_s: float) -> None:
+        """Goes on from another process's book; where the meter cannot, what was used since is unknown."""
+        self.ledger, self.pace = kept.ledger, kept.pace
+        if kept.mark:
+            self.meter.resume(kept.mark)
+            self.ledger.hand_over()
+        else:
+            self.ledger.feed(now_s, None, {})
 
     def due(self, now_s: float, *, leisurely: bool) -> bool:
         """Whether to ask now; a counter that is not waited for may be asked at any time."""

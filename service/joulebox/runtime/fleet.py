@@ -16,7 +16,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -78,7 +77,7 @@ class Fleet:
 
     def want(self, wanted: Wanted) -> None:
         """Tells all workers. Only under `changing`."""
-        self._write(WANTED, asdict(wanted))
+        self.write(WANTED, orjson.dumps(asdict(wanted)))
 
     @asynccontextmanager
     async def changing(self) -> AsyncGenerator[None]:
@@ -104,7 +103,7 @@ class Fleet:
     def report(self, generation: int, *, ready: bool, failures: dict[str, str]) -> None:
         """Tells the others what this worker serves."""
         report = Report(self.worker, os.getpid(), generation, ready, failures)
-        self._write(f"{REPORT}{self.worker}.json", asdict(report))
+        self.write(f"{REPORT}{self.worker}.json", orjson.dumps(asdict(report)))
 
     def reports(self) -> list[Report]:
         """Of all workers that live."""
@@ -140,21 +139,22 @@ class Fleet:
                 raise TimeoutError(f"workers {late} have not reported within {timeout_s:g} s")
             await asyncio.sleep(RETRY_S)
 
-    def write_snapshot(self, name: str, content: Any) -> None:
-        """Leaves something for the other workers to read."""
-        self._write(name, content)
-
-    def read_snapshot(self, name: str) -> Any:
-        """What `write_snapshot` left; None where there is nothing."""
+    def read(self, name: str) -> bytes | None:
+        """What another worker has left; None where there is nothing."""
         try:
-            return orjson.loads((self.folder / name).read_bytes())
+            return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
 
-    def _write(self, name: str, content: Any) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        """Leaves something for the other workers to read.
+
+        Raises:
+            OSError: it cannot; what was there before is still there.
+        """
         temporary = self.folder / f".{name}-{self.worker}"
         try:
-            temporary.write_bytes(orjson.dumps(content))
+            temporary.write_bytes(content)
             temporary.replace(self.folder / name)
         except OSError:
             temporary.unlink(missing_ok=True)  # what fits of it on a full disk is of no use

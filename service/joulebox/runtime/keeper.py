@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from joulebox.energy import Source, weakest
 from joulebox.metrics import Metrics
 from joulebox.runtime.book import Book
-from joulebox.runtime.budget import parse_budgets
+from joulebox.runtime.budget import Unit, parse_budgets
 from joulebox.runtime.repository import Repository
-from joulebox.runtime.savings import Savings
+from joulebox.runtime.savings import Candidate, Savings
 from joulebox.runtime.settings import Settings
 from joulebox.runtime.spending import Spending
-from joulebox.runtime.watch import Watch
+from joulebox.runtime.watch import Watch, Watched
 
 log = logging.getLogger("joulebox.energy")
 
-NOTHING: dict[str, Any] = {"budgets": [], "savings": []}
-"""What `/energy` answers of it before it is known."""
+
+@dataclass(frozen=True)
+class KeptBudgets:
+    """What a keeper needs to go on in another process: all but the windows, which are large and soon full again."""
+
+    spending: Spending
+    watched: dict[tuple[str, Unit], Watched]
+    candidates: dict[str, Candidate]
+    checked: bool
 
 
 class Keeper:
@@ -31,8 +39,18 @@ class Keeper:
         self._watch = Watch(parse_budgets(settings.energy_budgets or ""), metrics)
         self._savings = Savings(settings.energy_saving_ms / 1e3)
         self._saves = settings.energy_saving_ms > 0
-        self._source: Source | None = None
+        self._source = weakest([])
         self._checked = False
+
+    @property
+    def kept(self) -> KeptBudgets:
+        """Where it stands."""
+        return KeptBudgets(self._spending, self._watch.watched, self._savings.candidates, self._checked)
+
+    def go_on(self, kept: KeptBudgets) -> None:
+        """Goes on from another process's keeper."""
+        self._spending, self._checked = kept.spending, kept.checked
+        self._watch.watched, self._savings.candidates = kept.watched, kept.candidates
 
     def feed(self, now_s: float, books: Sequence[Book]) -> None:
         """Judges what has been settled by now.

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from joulebox.energy import Booking, Key, Source, Sources, weakest
+import orjson
+
+from joulebox.energy import Booking, Key, Rates, Source, Sources, weakest
+from joulebox.energy.carbon import OFF
 from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
-from joulebox.runtime.keeper import NOTHING, Keeper
+from joulebox.runtime.handover import Handover, leave, take_over
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
@@ -29,6 +33,9 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
+
+
+OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +51,32 @@ class Sampler:
 
     def __init__(
         self,
-        open_sources: Callable[[Callable[[], float]], Sources],
+        open_sources: OpenSources,
         repository: Repository,
         metrics: Metrics,
         keeper: Keeper,
+        rates: Rates = OFF,
     ) -> None:
         """A sampler.
 
         Args:
-            open_sources: finds the host's counters, given what says the CPU seconds of all workers.
+            open_sources: finds the host's counters, given what says the CPU seconds of all workers, and the ticks that are
+                known, by device.
+            keeper: keeps the models to their energy budgets.
+            rates: what turns joules into grams and money.
         """
         self._open_sources = open_sources
         self._repository = repository
         self._metrics = metrics
         self._keeper = keeper
+        self._rates = rates
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
         self._books: list[Book] = []
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
-        self._snapshot: dict[str, Any] = {"state": state_of([], None) | NOTHING, "watts": {}}
+        self._left = True
+        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates) | keeper.state, "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -80,12 +93,19 @@ class Sampler:
                     await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
-            next_s = min([tick_s, *(book.next_s for book in self._books)])
+            next_s = min([tick_s, *(book.next_s for book in self._active)])
             await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
 
     def open(self) -> None:
         """Finds the host's counters. It blocks, for about a second where their ticks are measured."""
-        sources = self._open_sources(lambda: self._work.cpu_s)
+        left = take_over(self._repository.fleet)
+        if left is not None:
+            self._work = left.work
+            self._keeper.go_on(left.budgets)
+        kept = left.books if left else {}
+        sources = self._open_sources(
+            lambda: self._work.cpu_s, {name: each.device.tick_s for name, each in kept.items()}
+        )
         for meter in sources.meters:
             device = meter.device
             self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
@@ -93,6 +113,14 @@ class Sampler:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
         self._books = [Book(meter) for meter in sources.meters]
+        for book in self._books:
+            if book.meter.device.name in kept:
+                book.go_on(kept[book.meter.device.name], time.perf_counter())
+        lost = kept.keys() - {meter.device.name for meter in sources.meters}
+        if lost:
+            log.warning(
+                "found by the worker that read the counters before, and not any more: %s", ", ".join(sorted(lost))
+            )
         self._sources = sources
 
     async def tick(self) -> None:
@@ -100,16 +128,15 @@ class Sampler:
         for model in self._repository.models.values():
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
-        fleet = self._repository.fleet
-        if self._sources is not None and fleet.lead():
+        if self._sources is not None and self._repository.settled:
             await self._poll(leisurely=True)
             self._keeper.feed(time.perf_counter(), self._books)
             self._snapshot = self._view()
-            if fleet.workers > 1:
-                fleet.write_snapshot(SNAPSHOT, self._snapshot)
+            self._leave()
             self._export()
         else:
-            self._snapshot = fleet.read_snapshot(SNAPSHOT) or self._snapshot
+            snapshot = self._repository.fleet.read(SNAPSHOT)
+            self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
         for model in self._repository.models.values():
             model.wait_up_to(self._snapshot.get("delays", {}).get(model.key, 0.0))
 
@@ -126,10 +153,15 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
+    @property
+    def _active(self) -> list[Book]:
+        """None while the models are brought up: after the death of a lone worker they would be taken for unloaded."""
+        return self._books if self._repository.settled else []
+
     async def _poll(self, *, leisurely: bool = False) -> None:
         """Asks the counters that are due."""
         now_s = time.perf_counter()
-        due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
+        due = [book for book in self._active if book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()
@@ -151,20 +183,35 @@ class Sampler:
         before_s, self._slept_s = self._slept_s, slept_s
         return before_s is not None and slept_s - before_s > SUSPENDED_S
 
+    def _leave(self) -> None:
+        """What the other workers read, and the next leader. Before the metrics have it: a worker that dies in between takes
+        a moment from them, but counts nothing twice."""
+        fleet = self._repository.fleet
+        try:
+            books = {book.meter.device.name: book.kept for book in self._books}
+            leave(fleet, Handover(self._work, books, self._keeper.kept))
+            if fleet.workers > 1:
+                fleet.write(SNAPSHOT, orjson.dumps(self._snapshot))
+            self._left = True
+        except OSError as error:
+            if self._left:
+                log.warning("the ledgers cannot be kept, and this worker's end would end them: %s", error)
+            self._left = False
+
     def _export(self) -> None:
         booked, self._booked = self._booked, {}
         for book in self._books:
             device = book.meter.device
-            export(self._metrics, device, book.ledger, booked.get(device.name, []))
+            export(self._metrics, device, book.ledger, booked.get(device.name, []), self._rates)
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources)
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates)
             | self._keeper.state,
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": weakest(book.meter.device.source for book in self._books) or "none",
+            "source": weakest(book.meter.device.source for book in self._books),
             "delays": self._keeper.delays,
         }
 

@@ -17,13 +17,13 @@ log = logging.getLogger("joulebox.energy")
 
 
 @dataclass
-class _Candidate:
+class Candidate:
     """A version of a model whose requests are joined, and whose batches usually wait less than they may."""
 
     model: str
     version: str
     saving: Saving
-    source: str | None = None
+    source: str = "none"
 
 
 class Savings:
@@ -32,7 +32,8 @@ class Savings:
     def __init__(self, longest_s: float) -> None:
         """None of them waits longer where `longest_s` is 0."""
         self._longest_s = longest_s
-        self._candidates: dict[str, _Candidate] = {}
+        self.candidates: dict[str, Candidate] = {}
+        """By `Model.key`."""
 
     def feed(
         self,
@@ -40,7 +41,7 @@ class Savings:
         uses: Mapping[str, Uses],
         models: Iterable[Model],
         over: Callable[[str], bool],
-        source: str | None,
+        source: str,
     ) -> None:
         """Goes on with each.
 
@@ -48,15 +49,15 @@ class Savings:
             uses: of each model so far, of the devices that measure: an estimate is no proof that waiting helps.
             models: those that are served.
             over: whether a model of that name is over its budget.
-            source: of these joules; None where there are none.
+            source: of these joules.
         """
-        before = self._candidates
-        self._candidates = {
-            model.key: before.get(model.key) or _Candidate(model.name, model.version, Saving(self._longest_s))
+        before = self.candidates
+        self.candidates = {
+            model.key: before.get(model.key) or Candidate(model.name, model.version, Saving(self._longest_s))
             for model in models
             if model.could_wait(self._longest_s)
         }
-        for each in self._candidates.values():
+        for each in self.candidates.values():
             each.source = source
             if each.saving.feed(now_s, uses.get(each.model, {}), over=over(each.model)):
                 _tell(each)
@@ -64,23 +65,23 @@ class Savings:
     @property
     def delays(self) -> dict[str, float]:
         """How many seconds the batches of a model are to wait, of those that are to wait longer than usual."""
-        delays = {key: each.saving.delay_s for key, each in self._candidates.items()}
+        delays = {key: each.saving.delay_s for key, each in self.candidates.items()}
         return {key: delay_s for key, delay_s in delays.items() if delay_s}
 
     @property
     def state(self) -> list[dict[str, Any]]:
         """What `/energy` answers; None where a value is not known."""
-        return [_row(each) for each in self._candidates.values()]
+        return [_row(each) for each in self.candidates.values()]
 
 
-def _row(each: _Candidate) -> dict[str, Any]:
+def _row(each: Candidate) -> dict[str, Any]:
     finding = each.saving.finding
     return {
         "model": each.model,
         "version": each.version,
         "phase": each.saving.phase,
         "delay_ms": 1e3 * each.saving.delay_s,
-        "source": each.source or "none",
+        "source": each.source,
         "usual_joules_per_inference": finding and finding.usual_joules,
         "longer_joules_per_inference": finding and finding.longer_joules,
         "gain": finding and finding.gain,
@@ -88,7 +89,7 @@ def _row(each: _Candidate) -> dict[str, Any]:
     }
 
 
-def _tell(each: _Candidate) -> None:
+def _tell(each: Candidate) -> None:
     name, saving = each.model, each.saving
     longest_ms, minutes = 1e3 * saving.longer_s, STANDS_S / 60
     if saving.phase == "trying":
@@ -116,7 +117,7 @@ def _tell(each: _Candidate) -> None:
         )
 
 
-def _found(finding: Finding, source: str | None) -> str:
+def _found(finding: Finding, source: str) -> str:
     usual, longer = figure(finding.usual_joules, "J"), figure(finding.longer_joules, "J")
     gain, error = 100 * finding.gain, 100 * finding.error
     return f"waiting saved {gain:.1f} % ± {error:.1f} % ({longer} instead of {usual}, {source}, {PAIRS} pairs of turns)"

@@ -79,6 +79,22 @@ class Settings(BaseModel):
     )
 
     expose_energy: bool = Field(False, description="energy figures to clients beyond this machine")
+    carbon_region: str | None = Field(
+        None, description="where the electricity comes from, such as `DE` or `US-CA`: grams of CO2e by a table"
+    )
+    carbon_intensity: Annotated[float, Ge(0), Le(10_000)] | None = Field(
+        None, description="grams of CO2e for each kWh, which wins over the region's"
+    )
+    price_kwh: Annotated[float, Ge(0), Le(1_000_000)] | None = Field(None, description="price of a kWh")
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = Field(
+        None, description="what the price is in: three capitals, such as `EUR`"
+    )
+    embodied_kg: Annotated[float, Gt(0), Le(1e9)] | None = Field(
+        None, description="kg of CO2e that making the whole host caused"
+    )
+    lifetime_years: Annotated[float, Gt(0), Le(100)] | None = Field(
+        None, description="years that the host is used for, over which these are spread"
+    )
     shared_memory: bool = Field(False, description="clients on this machine may hand tensors over in shared memory")
     repository_control: Literal["local", "keyed", "off"] = Field(
         "local", description="who may load and unload: clients on this machine, any with an API key, or nobody"

@@ -28,6 +28,14 @@ class Use:
     settled: int = 0
     """How often more of it became known."""
 
+    def __add__(self, other: Use) -> Use:
+        return Use(
+            self.joules + other.joules,
+            self.items + other.items,
+            self.seconds + other.seconds,
+            self.settled + other.settled,
+        )
+
     def __sub__(self, other: Use) -> Use:
         return Use(
             self.joules - other.joules,
@@ -39,7 +47,7 @@ class Use:
 
 NOTHING = Use()
 Uses = dict[str, Use]
-"""A model's, by device."""
+"""By device, or by model."""
 
 
 class Spending:
@@ -55,30 +63,35 @@ class Spending:
         Args:
             accounts: of each device.
         """
-        names = {name for models in accounts.values() for name, _ in models}
-        self._uses = {
-            name: {device: self._grown(name, device, models) for device, models in accounts.items()} for name in names
-        }
+        grown = {device: self._grown(device, models) for device, models in accounts.items()}
         self._seen = {
             (device, key): replace(account) for device, models in accounts.items() for key, account in models.items()
         }
+        before = self._uses
+        self._uses = {
+            name: {
+                device: before.get(name, {}).get(device, NOTHING) + each.get(name, NOTHING)
+                for device, each in grown.items()
+            }
+            for name in {name for each in grown.values() for name in each}
+        }
         return self._uses
 
-    def _grown(self, name: str, device: str, models: Mapping[Key, Account]) -> Use:
-        """All versions together; while one takes over from another, their time is the same time."""
-        use = self._uses.get(name, {}).get(device, NOTHING)
-        seconds = 0.0
+    def _grown(self, device: str, models: Mapping[Key, Account]) -> Uses:
+        """By model. While one version takes over from another, their time is the same time."""
+        grown: Uses = {}
         for key, account in models.items():
-            if key[0] != name:
-                continue
             last = self._seen.get((device, key), Account())
-            if account.seconds < last.seconds:  # unloaded meanwhile, and loaded anew
+            if account.known_s < last.known_s:  # unloaded meanwhile, and loaded anew
                 last = Account()
-            seconds = max(seconds, account.seconds - last.seconds)
-            use = replace(
-                use, joules=use.joules + account.joules - last.joules, items=use.items + account.items - last.items
+            other, seconds = grown.get(key[0], NOTHING), account.known_s - last.known_s
+            grown[key[0]] = Use(
+                other.joules + account.joules - last.joules,
+                other.items + account.items - last.items,
+                max(other.seconds, seconds),
+                max(other.settled, int(seconds > 0)),
             )
-        return replace(use, seconds=use.seconds + seconds, settled=use.settled + (seconds > 0))
+        return grown
 
 
 @dataclass

@@ -20,13 +20,12 @@ UNITS: dict[Unit, str] = {"J": "joules_per_inference", "W": "watts"}
 
 
 @dataclass
-class _Watched:
+class Watched:
     """One model under one budget."""
 
     model: str
     budget: Budget
     verdict: Verdict
-    window: Window
     since: str | None = None
     """When it came to be over, or within."""
 
@@ -37,38 +36,42 @@ class Watch:
     def __init__(self, budgets: tuple[Budget, ...], metrics: Metrics) -> None:
         self.budgets = budgets
         self._metrics = metrics
-        self._watched: dict[tuple[str, Unit], _Watched] = {}
+        self.watched: dict[tuple[str, Unit], Watched] = {}
+        """By the model's name and the budget's unit."""
+        self._windows: dict[tuple[str, Unit], Window] = {}
 
     @property
     def names(self) -> set[str]:
         """The models that are named."""
         return {budget.model for budget in self.budgets} - {EVERY}
 
-    def feed(self, now_s: float, uses: Mapping[str, Uses], served: Collection[str], source: str | None) -> None:
+    def feed(self, now_s: float, uses: Mapping[str, Uses], served: Collection[str], source: str) -> None:
         """Judges each model that has a budget.
 
         Args:
             uses: of each model so far.
             served: the names of the models that are.
-            source: of the joules; None where there are none.
+            source: of the joules.
         """
         found = [(name, budget) for name in {*served, *self.names} for budget in budgets_of(name, self.budgets)]
-        before = self._watched
-        self._watched = {
+        before, windows = self.watched, self._windows
+        self.watched = {
             (name, budget.unit): before.get((name, budget.unit))
-            or _Watched(name, budget, Verdict(budget.limit, budget.window_s), Window(budget.window_s))
+            or Watched(name, budget, Verdict(budget.limit, budget.window_s))
             for name, budget in sorted(found, key=lambda each: each[0])
         }
-        for each in self._watched.values():
-            self._judge(each, now_s, uses.get(each.model, {}), source)
+        self._windows = {key: windows.get(key) or Window(each.budget.window_s) for key, each in self.watched.items()}
+        for key, each in self.watched.items():
+            used = self._windows[key].feed(now_s, uses.get(each.model, {}))
+            self._judge(each, now_s, rate(used, each.budget.unit, seconds=each.budget.window_s), source)
             if each.model in served:  # from 0, or a rate would not see the first window that is over
                 self._metrics.budget_exceeded.labels(each.model)
 
     def over(self, model: str) -> bool:
         """Whether it is over one of its budgets."""
-        return any(each.verdict.over for each in self._watched.values() if each.model == model)
+        return any(each.verdict.over for each in self.watched.values() if each.model == model)
 
-    def state(self, source: str | None) -> list[dict[str, Any]]:
+    def state(self, source: str) -> list[dict[str, Any]]:
         """What `/energy` answers; None where a value is not known."""
         return [
             {
@@ -77,17 +80,16 @@ class Watch:
                 "limit": each.budget.limit,
                 "window_seconds": each.budget.window_s,
                 "figure": each.verdict.figure,
-                "source": source or "none",
+                "source": source,
                 "over": each.verdict.over,
                 "since": each.since,
             }
-            for each in self._watched.values()
+            for each in self.watched.values()
         ]
 
-    def _judge(self, each: _Watched, now_s: float, uses: Uses, source: str | None) -> None:
+    def _judge(self, each: Watched, now_s: float, used: float | None, source: str) -> None:
         verdict, budget = each.verdict, each.budget
         was, counted = verdict.over, verdict.exceeded
-        used = rate(each.window.feed(now_s, uses), budget.unit, seconds=budget.window_s)
         changed = verdict.feed(now_s, used)
         if verdict.exceeded > counted:
             self._metrics.budget_exceeded.labels(each.model).inc()

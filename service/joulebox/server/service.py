@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
 from joulebox.runtime.fleet import open_fleet
 from joulebox.runtime.keeper import Keeper
+from joulebox.runtime.rates import rates_of
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
@@ -46,9 +47,8 @@ class FrontedService(bentoml.Service[Any]):
         worker = int(os.environ.get("JOULEBOX_WORKER_ID") or bentoml.server_context.worker_index or 1)
         fleet = open_fleet(settings.run_folder, worker, settings.workers)
         repository = Repository(settings, metrics, fleet)
-        sampler = Sampler(
-            partial(_open_sources, settings.threads), repository, metrics, Keeper(settings, repository, metrics)
-        )
+        keeper = Keeper(settings, repository, metrics)
+        sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics, keeper, rates_of(settings))
         regions = Regions(settings.shared_memory, fleet.folder)
         dataplane = Dataplane(repository, sampler, regions)
         life = Life(settings, os.environ.get("JOULEBOX_HOST", "127.0.0.1"), access, dataplane)
@@ -64,8 +64,8 @@ class FrontedService(bentoml.Service[Any]):
         return document(super().openapi_spec)  # 30 ms, which would hold up the event loop each time
 
 
-def _open_sources(threads: int, cpu_s: Callable[[], float]) -> Sources:
-    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s))
+def _open_sources(threads: int, cpu_s: Callable[[], float], ticks: Mapping[str, float | None]) -> Sources:
+    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks)
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)

@@ -269,6 +269,27 @@ def test_an_unloaded_models_joules_stay_in_the_sum() -> None:
     assert close(booked(feeder.ledger), feeder.ledger.total_joules)
 
 
+def test_idle_energy_is_shared_by_those_that_are_loaded_alone() -> None:
+    """Not by one that was unloaded within the tick, whose last work is still to be booked."""
+    feeder = Feeder(Ledger(tick_s=1.0, calibration_watts=20.0))
+    feeder.idle()
+    feeder.step(80.0, a=1.0)
+    feeder.at_s, feeder.joules = feeder.at_s + 1, feeder.joules + 50
+    booking = feeder.ledger.feed(feeder.at_s, feeder.joules, {B: Work(0.0, 0)})
+    assert booking is not None
+    assert booking.models[A].joules > 0
+    assert booking.models[A].idle_joules == booking.models[A].loaded_s == 0
+    assert sum(part.idle_joules for part in booking.models.values()) == pytest.approx(booking.idle_joules)
+
+
+def test_time_is_shared_evenly_by_those_that_are_loaded() -> None:
+    feeder = learnt()
+    booking = feeder.step(45.0, 2.0, a=0.5)
+    assert booking is not None
+    assert booking.models[A].loaded_s == booking.models[B].loaded_s == pytest.approx(1.0)
+    assert feeder.ledger.accounts[B].loaded_s > 1.0
+
+
 def test_an_estimate_gives_a_model_no_more_than_it_can_have_used() -> None:
     feeder = Feeder(Ledger(busy_watts=3.0, tick_s=0.0))
     booking = feeder.step(1.0, a=0.1)

@@ -20,6 +20,9 @@ ALL = {
     "JOULEBOX_BATCH_MAX": "8",
     "JOULEBOX_ENERGY_BUDGETS": "*=1W",
     "JOULEBOX_ENERGY_SAVING_MS": "5",
+    "JOULEBOX_CARBON_REGION": "DE",
+    "JOULEBOX_PRICE_KWH": "0.31",
+    "JOULEBOX_CURRENCY": "EUR",
 }
 """So that there is all that can be answered."""
 CONFIG = Path(__file__).with_name("schemathesis.toml")

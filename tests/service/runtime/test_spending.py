@@ -13,16 +13,16 @@ OLD, NEW = ("tiny", "1"), ("tiny", "2")
 
 
 def account(joules: float, items: int, seconds: float) -> Account:
-    return Account(joules=joules, items=items, seconds=seconds)
+    return Account(joules=joules, items=items, known_s=seconds)
 
 
 def test_a_version_that_takes_over_goes_on_counting_and_its_time_counts_once() -> None:
     spending, old, new = Spending(), account(1.0, 10, 1.0), account(0.0, 0, 0.0)
     spending.feed({"cpu": {OLD: old}})
-    old.joules, old.items, old.seconds = 2.0, 20, 2.0
-    new.joules, new.items, new.seconds = 0.5, 5, 1.0
+    old.joules, old.items, old.known_s = 2.0, 20, 2.0
+    new.joules, new.items, new.known_s = 0.5, 5, 1.0
     assert spending.feed({"cpu": {OLD: old, NEW: new}}) == {"tiny": {"cpu": Use(2.5, 25, 2.0, 2)}}
-    new.joules, new.items, new.seconds = 1.5, 15, 2.0
+    new.joules, new.items, new.known_s = 1.5, 15, 2.0
     assert spending.feed({"cpu": {NEW: new}}) == {"tiny": {"cpu": Use(3.5, 35, 3.0, 3)}}
 
 
