@@ -8,8 +8,9 @@ in pairs whenever they become too many, tell how far the fit would differ had an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,14 @@ class Moments:
         while len(self.window) > blocks:
             self.window.popleft()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Many small arrays in one: they are pickled several times a second."""
+        return {**self.__dict__, "window": _packed(self.window), "past": _packed(self.past)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        window, past = _unpacked(*state["window"]), _unpacked(*state["past"])
+        self.__dict__.update(state | {"window": deque(window, maxlen=WINDOW_BLOCKS), "past": past})
+
     def _close(self) -> None:
         self.window.append(self._open)
         if self._filled == 0:
@@ -100,6 +109,14 @@ class Moments:
         self._filled = 0
         if self._open.gram[column, column] > 0:
             self._open = Block(np.zeros_like(self._open.gram))
+
+
+def _packed(blocks: Collection[Block]) -> tuple[Floats, list[int]]:
+    return np.array([block.gram for block in blocks]), [block.rows for block in blocks]
+
+
+def _unpacked(grams: Floats, rows: list[int]) -> list[Block]:
+    return [Block(gram.copy(), count) for gram, count in zip(grams, rows, strict=True)]
 
 
 def total(blocks: Sequence[Block]) -> Block:

@@ -103,7 +103,9 @@ class Metrics:
             "joulebox_device_power_watts", "Mean power over the last interval", ["device", "source"]
         )
         self.energy_source = gauge(
-            "joulebox_energy_source_info", "1 for where a device's joules come from", ["device", "source", "reader"]
+            "joulebox_energy_source_info",
+            "1 for where a device's joules come from, and how often its counter changes, as measured",
+            ["device", "source", "reader", "tick_seconds"],
         )
         self.budget_exceeded = counter(
             "joulebox_energy_budget_exceeded_total", "Windows in which a model was over its energy budget", ["model"]

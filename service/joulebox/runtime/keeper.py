@@ -64,6 +64,10 @@ class Keeper:
             self._checked = True
             self._check([book.meter.device.source for book in books])
 
+    def export(self) -> None:
+        """Brings the metrics up to date."""
+        self._watch.export(self._repository.models)
+
     @property
     def state(self) -> dict[str, Any]:
         """What `/energy` answers of it."""

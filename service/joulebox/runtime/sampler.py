@@ -76,6 +76,7 @@ class Sampler:
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
         self._left = True
+        self._took_over = False
         self._snapshot: dict[str, Any] = {"state": state_of([], None, rates) | keeper.state, "watts": {}}
 
     async def run(self) -> None:
@@ -93,7 +94,7 @@ class Sampler:
                     await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
-            next_s = min([tick_s, *(book.next_s for book in self._active)])
+            next_s = min([tick_s, *(book.next_s for book in self._books if self._ready)])
             await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
 
     def open(self) -> None:
@@ -103,12 +104,14 @@ class Sampler:
             self._work = left.work
             self._keeper.go_on(left.budgets)
         kept = left.books if left else {}
+        self._took_over = bool(kept)
         sources = self._open_sources(
             lambda: self._work.cpu_s, {name: each.device.tick_s for name, each in kept.items()}
         )
         for meter in sources.meters:
             device = meter.device
-            self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
+            tick = "" if device.tick_s is None else f"{device.tick_s:.2g}"
+            self._metrics.energy_source.labels(device.name, device.source, device.reader, tick).set(1)
         if not sources.meters:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
@@ -128,7 +131,7 @@ class Sampler:
         for model in self._repository.models.values():
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
-        if self._sources is not None and self._repository.settled:
+        if self._sources is not None and self._ready:
             await self._poll(leisurely=True)
             self._keeper.feed(time.perf_counter(), self._books)
             self._snapshot = self._view()
@@ -154,14 +157,14 @@ class Sampler:
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
     @property
-    def _active(self) -> list[Book]:
-        """None while the models are brought up: after the death of a lone worker they would be taken for unloaded."""
-        return self._books if self._repository.settled else []
+    def _ready(self) -> bool:
+        """Not while a lone worker's replacement brings up the models: the ledgers taken over would take them for unloaded."""
+        return self._repository.settled or not self._took_over
 
     async def _poll(self, *, leisurely: bool = False) -> None:
         """Asks the counters that are due."""
         now_s = time.perf_counter()
-        due = [book for book in self._active if book.due(now_s, leisurely=leisurely)]
+        due = [book for book in self._books if self._ready and book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()
@@ -203,6 +206,7 @@ class Sampler:
         for book in self._books:
             device = book.meter.device
             export(self._metrics, device, book.ledger, booked.get(device.name, []), self._rates)
+        self._keeper.export()
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}

@@ -39,6 +39,7 @@ class Watch:
         self.watched: dict[tuple[str, Unit], Watched] = {}
         """By the model's name and the budget's unit."""
         self._windows: dict[tuple[str, Unit], Window] = {}
+        self._exceeded: dict[str, int] = {}  # windows by model, since the last export
 
     @property
     def names(self) -> set[str]:
@@ -64,8 +65,13 @@ class Watch:
         for key, each in self.watched.items():
             used = self._windows[key].feed(now_s, uses.get(each.model, {}))
             self._judge(each, now_s, rate(used, each.budget.unit, seconds=each.budget.window_s), source)
-            if each.model in served:  # from 0, or a rate would not see the first window that is over
-                self._metrics.budget_exceeded.labels(each.model)
+
+    def export(self, served: Collection[str]) -> None:
+        """Counts the windows that were over; from 0, or a rate would not see the first one."""
+        for model, windows in self._exceeded.items():
+            if windows or model in served:
+                self._metrics.budget_exceeded.labels(model).inc(windows)
+        self._exceeded.clear()
 
     def over(self, model: str) -> bool:
         """Whether it is over one of its budgets."""
@@ -91,8 +97,7 @@ class Watch:
         verdict, budget = each.verdict, each.budget
         was, counted = verdict.over, verdict.exceeded
         changed = verdict.feed(now_s, used)
-        if verdict.exceeded > counted:
-            self._metrics.budget_exceeded.labels(each.model).inc()
+        self._exceeded[each.model] = self._exceeded.get(each.model, 0) + verdict.exceeded - counted
         if not changed:
             return
         each.since = None if verdict.over is None else _now()

@@ -79,6 +79,7 @@ class Host:
                 reading = self.joules if number < self.readable else ReadError("gone")
                 book.enter(self.now_s, reading, {KEY: Work(self.busy_s, self.items)}, suspended=False)
             self.keeper.feed(self.now_s, self.books)
+            self.keeper.export()
 
     def _formed(self, rate: float) -> list[int]:
         """The batches of one tick."""
