@@ -40,6 +40,8 @@ class Account:
     items: int = 0
     idle_joules: float = 0.0
     """Its part of the device's idle energy, by time loaded: a view."""
+    known_s: float = 0.0
+    """How long it was loaded while the device's energy was known and could be shared out."""
     loaded_s: float = 0.0
     """Its part of the time, shared evenly with the others that were loaded."""
 
@@ -245,6 +247,7 @@ class Ledger:
                 account.loaded_s += part.loaded_s
                 account.items += part.items
                 account.busy_s += interval.busy_s.get(key, 0.0)
+                account.known_s += interval.seconds
 
 
 def _unsplit(interval: Interval, reason: Reason) -> Booking:

@@ -107,6 +107,9 @@ class Metrics:
             "1 for where a device's joules come from, and how often its counter changes, as measured",
             ["device", "source", "reader", "tick_seconds"],
         )
+        self.budget_exceeded = counter(
+            "joulebox_energy_budget_exceeded_total", "Windows in which a model was over its energy budget", ["model"]
+        )
 
     def render(self) -> bytes:
         """The text format; of all worker processes together where `PROMETHEUS_MULTIPROC_DIR` is set."""

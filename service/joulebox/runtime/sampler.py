@@ -22,6 +22,7 @@ from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
 from joulebox.runtime.handover import Handover, leave, take_over
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
@@ -48,17 +49,26 @@ class Provisional:
 class Sampler:
     """The host's meters and ledgers, or a view of the leader's."""
 
-    def __init__(self, open_sources: OpenSources, repository: Repository, metrics: Metrics, rates: Rates = OFF) -> None:
+    def __init__(
+        self,
+        open_sources: OpenSources,
+        repository: Repository,
+        metrics: Metrics,
+        keeper: Keeper,
+        rates: Rates = OFF,
+    ) -> None:
         """A sampler.
 
         Args:
             open_sources: finds the host's counters, given what says the CPU seconds of all workers, and the ticks that are
                 known, by device.
+            keeper: keeps the models to their energy budgets.
             rates: what turns joules into grams and money.
         """
         self._open_sources = open_sources
         self._repository = repository
         self._metrics = metrics
+        self._keeper = keeper
         self._rates = rates
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
@@ -67,7 +77,7 @@ class Sampler:
         self._slept_s: float | None = None
         self._left = True
         self._took_over = False
-        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates), "watts": {}}
+        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates) | keeper.state, "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -92,6 +102,7 @@ class Sampler:
         left = take_over(self._repository.fleet)
         if left is not None:
             self._work = left.work
+            self._keeper.go_on(left.budgets)
         kept = left.books if left else {}
         self._took_over = bool(kept)
         sources = self._open_sources(
@@ -122,12 +133,15 @@ class Sampler:
         self._repository.records.set_cpu_ns(time.process_time_ns())
         if self._sources is not None and self._ready:
             await self._poll(leisurely=True)
+            self._keeper.feed(time.perf_counter(), self._books)
             self._snapshot = self._view()
             self._leave()
             self._export()
         else:
             snapshot = self._repository.fleet.read(SNAPSHOT)
             self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
+        for model in self._repository.models.values():
+            model.wait_up_to(self._snapshot.get("delays", {}).get(model.key, 0.0))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -177,7 +191,8 @@ class Sampler:
         a moment from them, but counts nothing twice."""
         fleet = self._repository.fleet
         try:
-            leave(fleet, Handover(self._work, {book.meter.device.name: book.kept for book in self._books}))
+            books = {book.meter.device.name: book.kept for book in self._books}
+            leave(fleet, Handover(self._work, books, self._keeper.kept))
             if fleet.workers > 1:
                 fleet.write(SNAPSHOT, orjson.dumps(self._snapshot))
             self._left = True
@@ -191,14 +206,17 @@ class Sampler:
         for book in self._books:
             device = book.meter.device
             export(self._metrics, device, book.ledger, booked.get(device.name, []), self._rates)
+        self._keeper.export()
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates),
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates)
+            | self._keeper.state,
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
             "source": weakest(book.meter.device.source for book in self._books),
+            "delays": self._keeper.delays,
         }
 
     def _watts(self, key: Key) -> float | None:

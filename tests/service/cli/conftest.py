@@ -45,7 +45,7 @@ class Tally:
     statuses: set[int] = field(default_factory=set)
 
 
-async def ask(port: int, tally: Tally, until: asyncio.Event, *, keep: bool = True) -> None:
+async def ask(port: int, tally: Tally, until: asyncio.Event, *, keep: bool = True, pause_s: float = 0.0) -> None:
     """Sends requests until told, or until nobody accepts connections any more; over kept-alive connections or one each."""
     while not until.is_set():
         try:
@@ -61,6 +61,8 @@ async def ask(port: int, tally: Tally, until: asyncio.Event, *, keep: bool = Tru
                 tally.statuses.add(status)
                 if closing or not keep:
                     break
+                if pause_s:
+                    await asyncio.sleep(pause_s)
         except (OSError, asyncio.IncompleteReadError):
             tally.unanswered.append(own)
         finally:
