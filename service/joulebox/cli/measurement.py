@@ -99,7 +99,8 @@ class Measurement:
 def _note(energy: Energy) -> str:
     if energy.joules_per_item is None:
         return f"joules are unknown: {energy.why}"
-    return f"{energy.left_out} turns were left out: {energy.why}" if energy.left_out else ""
+    every = energy.turns + energy.left_out
+    return f"{energy.left_out} of {every} turns were left out: {energy.why}" if energy.left_out else ""
 
 
 def _device(device: Device) -> dict[str, Any]:
