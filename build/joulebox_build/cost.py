@@ -16,7 +16,7 @@ from joulebox_build.errors import BuildError
 from joulebox_build.inference import run, session
 
 TURNS = 4
-WORK_S = 0.4  # in each turn; more where a device ticks slowly
+WORK_S = 0.35  # in each turn; more where a device ticks slowly
 LIMIT_S = 30.0  # for a model; `joulebox measure` takes the time that slower devices need
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from joulebox.cli.errors import FailedError
 from joulebox.cli.progress import time_bar
 from joulebox.energy import Meter, open_sources, with_ticks
 from joulebox.energy.driver import Driver
-from joulebox.energy.rest import Rested, watch_rest
+from joulebox.energy.rest import Rested, chunks_of, watch_rest
 from joulebox.host import Calibration, State, StateError, Utilisation, keep_calibrations, open_state
 from joulebox.package import open_package
 from joulebox.runtime.candidate import Candidate, open_candidates
@@ -104,7 +105,7 @@ def calibrate(
     candidates = [_in_memory(path) for path in packages or []]
     state = open_state(os.environ)
     utilisation = Utilisation(os.environ)
-    with time_bar("at rest", seconds) as say:
+    with time_bar("at rest", math.prod(chunks_of(meters, seconds))) as say:
         outcomes = watch_rest(meters, seconds, say=say)
     watched = Watched(meters, outcomes, utilisation.others(), [_named(each) for each in candidates])
     kept, refused = _keep(watched, state)

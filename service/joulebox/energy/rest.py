@@ -25,16 +25,18 @@ class Rested:
     seconds: float
 
 
+def chunks_of(meters: Sequence[Meter], seconds: float) -> tuple[int, float]:
+    """In how many parts, of how many seconds, rest is watched: for longer where devices tick slowly."""
+    least_s = max([CHUNK_S, *(TICKS * tick_of(meter.device) for meter in meters)])
+    chunks = min(CHUNKS_MAX, max(CHUNKS_MIN, math.floor(seconds / least_s)))
+    return chunks, max(least_s, seconds / chunks)
+
+
 def watch_rest(
     meters: Sequence[Meter], seconds: float, *, timing: Timing = REAL, say: Say = lambda _: None
 ) -> list[Rested | str]:
-    """Each device's mean power over so many seconds, or why it is not known.
-
-    It takes longer where devices tick slowly: at least four times ten ticks.
-    """
-    least_s = max([CHUNK_S, *(TICKS * tick_of(meter.device) for meter in meters)])
-    chunks = min(CHUNKS_MAX, max(CHUNKS_MIN, math.floor(seconds / least_s)))
-    chunk_s = max(least_s, seconds / chunks)
+    """Each device's mean power over so many seconds, or why it is not known; see `chunks_of`."""
+    chunks, chunk_s = chunks_of(meters, seconds)
     found: list[list[Used]] = [[] for _ in meters]
     why: dict[int, str] = {}
     timing.sleep(settling_s(meters))
