@@ -1,11 +1,11 @@
 """Joules: one reader a file, the sources found on this host, and the ledger that shares them out."""
 
 from joulebox.energy.carbon import Embodied, Intensity, Price, Rates
-from joulebox.energy.idle import IdleSource
+from joulebox.energy.idle import Idle, IdleSource
 from joulebox.energy.intervals import Key, Work
 from joulebox.energy.ledger import Account, Booking, Ledger, Reason, Settlement
 from joulebox.energy.reader import Device, Gauge, Mark, Meter, ReadError, Source, Unavailable, weakest
-from joulebox.energy.sources import Sources, check_settings, open_sources, with_ticks
+from joulebox.energy.sources import Sources, check_settings, open_sources, with_calibrations, with_ticks
 
 __all__ = [
     "Account",
@@ -13,6 +13,7 @@ __all__ = [
     "Device",
     "Embodied",
     "Gauge",
+    "Idle",
     "IdleSource",
     "Intensity",
     "Key",
@@ -31,5 +32,6 @@ __all__ = [
     "check_settings",
     "open_sources",
     "weakest",
+    "with_calibrations",
     "with_ticks",
 ]

@@ -85,7 +85,7 @@ class Ledger:
     """See `Device.busy_watts`: such a device's idle power is given or not known, and all models weigh the same."""
     tick_s: float | None = None
     """How often the counter is updated; 0 for one that is continuous, None where it is not known."""
-    calibration_watts: float | None = None
+    calibration: Idle | None = None
     """Idle power that is given: measured on purpose, or by what an estimate assumes."""
     total_joules: float = 0.0
     dynamic_joules: float = 0.0
@@ -100,9 +100,8 @@ class Ledger:
     _debt_joules: float = 0.0
 
     def __post_init__(self) -> None:
-        given = self.calibration_watts
         self._intervals = Intervals(self.tick_s)
-        self._power = Power(None if given is None else Idle(given, 0.05 * given, "calibration"))
+        self._power = Power(self.calibration)
 
     def feed(
         self, at_s: float, joules: float | None, work: Mapping[Key, Work], *, hold: bool = False

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from joulebox.energy.idle import Idle
+
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
 
@@ -58,6 +60,8 @@ class Device:
     """How often what the hardware says changes, as measured; None where it is not known."""
     within: str | None = None
     """The name of the found device that contains this one; their energies are never added up."""
+    calibration: Idle | None = None
+    """What it uses at rest, as measured on this host on purpose; None where it was not."""
 
 
 class Meter(Protocol):

@@ -21,6 +21,7 @@ from joulebox.http.openapi import document
 from joulebox.http.schemas import Prediction
 from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
+from joulebox.runtime.calibrated import calibrated
 from joulebox.runtime.fleet import open_fleet
 from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.rates import rates_of
@@ -65,7 +66,7 @@ class FrontedService(bentoml.Service[Any]):
 
 
 def _open_sources(threads: int, cpu_s: Callable[[], float], ticks: Mapping[str, float | None]) -> Sources:
-    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks)
+    return calibrated(with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks), os.environ)
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)

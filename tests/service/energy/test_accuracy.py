@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulator import FIVE, TWO, Counter, Host, Load, Outcome, key, run
 
-from joulebox.energy import Ledger
+from joulebox.energy import Idle, Ledger
 
 SEEDS = range(20)
 HOST = Host(TWO["overlapping"])
@@ -161,11 +161,11 @@ COUNTERS = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
-@given(HOSTS, COUNTERS, st.integers(0, 99), st.sampled_from([None, 20.0]))
+@given(HOSTS, COUNTERS, st.integers(0, 99), st.sampled_from([None, Idle(20.0, 1.0, "calibration")]))
 def test_every_simulated_history_is_conserved(
-    host: Host, counter: Counter, seed: int, calibration: float | None
+    host: Host, counter: Counter, seed: int, calibration: Idle | None
 ) -> None:
-    ledger = Ledger(tick_s=counter.tick_s if counter.known_tick else None, calibration_watts=calibration)
+    ledger = Ledger(tick_s=counter.tick_s if counter.known_tick else None, calibration=calibration)
     run(host, counter, seed, ledger)
     booked = ledger.dynamic_joules + ledger.idle_joules + ledger.unattributed_joules
     assert abs(booked - ledger.total_joules) <= 1e-9 * ledger.total_joules

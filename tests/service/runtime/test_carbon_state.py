@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from joulebox.energy import Device, Embodied, Intensity, Ledger, Price, Rates, Work
+from joulebox.energy import Device, Embodied, Idle, Intensity, Ledger, Price, Rates, Work
 from joulebox.energy.carbon import OFF
 from joulebox.metrics import Metrics
 from joulebox.runtime.carbon_state import carbon_of
@@ -23,9 +23,13 @@ GPU = Device("gpu-0", "nvml", "integrated", "a test")
 RATES = Rates(Intensity(400.0), Price(0.25, "EUR"), Embodied(1262.304, 4.0))  # the last: 0.01 g/s
 
 
+def at_rest(watts: float | None) -> Idle | None:
+    return None if watts is None else Idle(watts, 0.05 * watts, "calibration")
+
+
 def used(idle_watts: float | None, watts: float, seconds: int = 100, items: int = 10) -> Ledger:
     """A device on which one model of two runs for half of each second and finishes so many items."""
-    ledger = Ledger(busy_watts=watts, tick_s=0.0, calibration_watts=idle_watts)
+    ledger = Ledger(busy_watts=watts, tick_s=0.0, calibration=at_rest(idle_watts))
     joules_a_second = (idle_watts or 0.0) + watts / 2
     for second in range(seconds + 1):
         ledger.feed(second, second * joules_a_second, {A: Work(second / 2, second * items), B: Work(0.0, 0)})
@@ -119,7 +123,7 @@ STEPS = st.lists(
 def test_models_cause_no_more_than_their_devices_energy_does_nor_more_of_the_host_than_its_time(
     steps: list[Any], watts: tuple[float | None, float | None], tick_s: float
 ) -> None:
-    ledger = Ledger(busy_watts=watts[0], tick_s=tick_s, calibration_watts=watts[1])
+    ledger = Ledger(busy_watts=watts[0], tick_s=tick_s, calibration=at_rest(watts[1]))
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     work = {A: Work(0.0, 0), B: Work(0.0, 0)}
