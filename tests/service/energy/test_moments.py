@@ -11,7 +11,7 @@ def test_blocks_are_merged_and_lose_nothing() -> None:
         moments.add(0.5, 10.0, 0.0, {("a", "1"): 0.1})
     assert len(moments.window) == WINDOW_BLOCKS
     assert len(moments.past) <= PAST_BLOCKS
-    assert sum(block.rows for block in moments.past) == 20_000
+    assert moments.past.total.rows == 20_000
 
 
 def test_models_that_come_and_go_take_each_others_place() -> None:
