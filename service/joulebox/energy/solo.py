@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from joulebox.energy.idle import Idle
 from joulebox.energy.intervals import Interval, Key
 
-KNOWN_S, KNOWN_ERROR = 1.0, 0.1  # of running alone, and of its watts
-WINDOW_S = 30.0  # what lies further back counts ever less
+KNOWN_S, KNOWN_ERROR = 1.0, 0.1  # of running alone; of its watts
+WINDOW_S = 15.0  # of running alone: what lies further back counts ever less
 
 
 @dataclass(frozen=True)
