@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +13,14 @@ from hypothesis import HealthCheck, settings
 # A machine that is shared may be slow, which says nothing of what is tested.
 settings.register_profile("shared", suppress_health_check=[HealthCheck.too_slow], deadline=None)
 settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this user's own hosts have learnt is not used, and nothing is added to it, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOULEBOX_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

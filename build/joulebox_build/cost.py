@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from joulebox.energy.reader import ReadError
-from joulebox.energy.sources import Sources, open_sources
+from joulebox.energy import Sources, open_sources, weakest, with_ticks
+from joulebox.energy.driver import Driver
+from joulebox.energy.trial import plan_trial, run_trial
 from joulebox_build.errors import BuildError
 from joulebox_build.inference import run, session
 
-WARM_UP = 20  # inferences
-MEASURE_S = 0.5
-NO_SOURCE = "none"
+TURNS = 4
+WORK_S = 0.4  # in each turn; more where a device ticks slowly
+LIMIT_S = 30.0  # for a model; `joulebox measure` takes the time that slower devices need
 
 
 @dataclass(frozen=True)
@@ -26,64 +26,54 @@ class Cost:
 
     latency_median_s: float
     latency_p99_s: float
-    joules_per_inference: float | None
-    energy_source: str  # measured, integrated, estimated, or none where joules are unknown
-    energy_note: str
+    joules_per_inference: float | None  # above what the machine uses at rest
+    ci95: Sequence[float] | None
+    total_joules_per_inference: float | None  # with what it uses at rest, at this rate
+    idle_watts: float | None
+    turns: int  # of rest, work and rest
+    turns_left_out: int
+    energy_source: str  # measured, integrated, estimated, or none where nothing says joules
+    energy_note: str  # where they come from, or why they are not known
+    devices: Sequence[str]
 
 
-def measure(model: bytes, sample: NDArray[np.float32], *, seconds: float = MEASURE_S) -> Cost:
-    """Runs the sample `[1, C, H, W]` again and again, for so long.
+def energy_sources() -> Sources:
+    """What says joules on this machine.
 
     Raises:
-        BuildError: a setting of the energy sources is wrong.
+        BuildError: a setting is wrong.
     """
+    try:
+        return open_sources(os.environ)
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+
+
+def measure(model: bytes, sample: NDArray[np.float32], sources: Sources) -> Cost:
+    """Runs the sample `[1, C, H, W]` again and again, in turns of rest, work and rest."""
+    sources = with_ticks(sources)
     ready = session(model, threads=1)
-    for _ in range(WARM_UP):
-        run(ready, sample)
-    meter = _Meter()
-    taken_s = _run_for(ready, sample, seconds)
-    joules = meter.joules()
+    driver = Driver(lambda: run(ready, sample), items=1)
+    meters, note = sources.meters, "; ".join(f"{meter.device.name}: {meter.device.note}" for meter in sources.meters)
+    plan = plan_trial(meters, TURNS * WORK_S, work_s=WORK_S)
+    if plan.turns * plan.turn_s(driver) > LIMIT_S:
+        note = (
+            f"{', '.join(meter.device.name for meter in meters)} ticks too slowly for a build: `joulebox measure` tells"
+        )
+        meters, plan = (), plan_trial((), TURNS * WORK_S, work_s=WORK_S)
+    elif not meters:
+        note = "; ".join(f"{missing.reader}: {missing.reason}" for missing in sources.unavailable)
+    (energy,) = run_trial(meters, [driver], plan)
     return Cost(
-        float(np.median(taken_s)),
-        float(np.quantile(taken_s, 0.99)),
-        None if joules is None else joules / len(taken_s),
-        meter.source,
-        meter.note,
+        latency_median_s=driver.latencies.quantile(0.5),
+        latency_p99_s=driver.latencies.quantile(0.99),
+        joules_per_inference=energy.joules_per_item,
+        ci95=energy.ci95,
+        total_joules_per_inference=energy.total_joules_per_item,
+        idle_watts=energy.idle_watts,
+        turns=energy.turns,
+        turns_left_out=energy.left_out,
+        energy_source=weakest(meter.device.source for meter in meters),
+        energy_note=f"{note}; {energy.why}" if meters and energy.why else note,
+        devices=[meter.device.name for meter in meters],
     )
-
-
-def _run_for(ready: onnxruntime.InferenceSession, sample: NDArray[np.float32], seconds: float) -> list[float]:
-    taken_s: list[float] = []
-    end = time.perf_counter() + seconds
-    while not taken_s or time.perf_counter() < end:
-        started = time.perf_counter()
-        run(ready, sample)
-        taken_s.append(time.perf_counter() - started)
-    return taken_s
-
-
-class _Meter:
-    """All that this host's CPU packages use from now on, idle power and neighbours included where a counter measures it."""
-
-    def __init__(self) -> None:
-        try:
-            found: Sources = open_sources(os.environ)
-        except ValueError as error:
-            raise BuildError(str(error)) from error
-        self._meters = found.meters
-        sources = {meter.device.source for meter in found.meters}
-        self.source = min(sources) if sources else NO_SOURCE
-        devices = [f"{meter.device.name}: {meter.device.note}" for meter in found.meters]
-        self.note = "; ".join(devices or [f"{missing.reader}: {missing.reason}" for missing in found.unavailable])
-        self._start_joules = self._read()
-
-    def joules(self) -> float | None:
-        now = self._read()
-        return None if now is None or self._start_joules is None else now - self._start_joules
-
-    def _read(self) -> float | None:
-        try:
-            return sum(meter.joules() for meter in self._meters) if self._meters else None
-        except ReadError as error:
-            self.source, self.note = NO_SOURCE, str(error)
-            return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build import gate, steps
 from joulebox_build.errors import GateError
@@ -110,6 +112,7 @@ def judge(job: Job, made: Made) -> Report:
         baseline=made.baseline_fit,
         training=made.training,
         machine=machine(),
+        host=describe_host(os.environ).facts,
         made_of=job.made_of(),
     )
 

@@ -11,12 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from joulebox.bench.words import joules_and_half, scaled_joules
 from joulebox.package.manifest import GateResult
 from joulebox_build.cost import Cost
 from joulebox_build.picture import points_of, svg
 from joulebox_build.quality import Quality
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had joules with idle power in them
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Report:
     baseline: Mapping[str, Any]  # how its solver ended
     training: Sequence[Mapping[str, float]]  # loss and validation accuracy, an epoch each
     machine: Mapping[str, Any]
+    host: Mapping[str, Any]  # on which costs were measured
     made_of: Mapping[str, Any]
 
     @property
@@ -65,6 +67,7 @@ class Report:
             "baseline": dict(self.baseline),
             "training": [dict(epoch) for epoch in self.training],
             "machine": dict(self.machine),
+            "host": dict(self.host),
             "made_of": dict(self.made_of),
         }
 
@@ -81,7 +84,7 @@ class Report:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters["joules"] = joules
+        environment.filters |= {"joules": joules, "scaled": scaled}
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         return environment.get_template("report.html.jinja").render(
             report=self, picture=svg(points_of(self.as_json())), curve=_curve(self.training), lineage=lineage
@@ -100,18 +103,22 @@ class Report:
                 f"{figures.bytes:,}",
                 f"{figures.quality.accuracy:.2%}",
                 f"{1000 * figures.cost.latency_median_s:.3f} ms",
-                joules(figures.cost),
+                scaled(figures.cost.joules_per_inference),
                 figures.cost.energy_source,
             )
         return shown
 
 
 def joules(cost: Cost) -> str:
-    """Of one inference, in words; unknown is said, never 0."""
-    if cost.joules_per_inference is None:
-        return "unknown"
-    millijoules = 1000 * cost.joules_per_inference
-    return f"{millijoules:.3g} mJ" if millijoules >= 1 else f"{1000 * millijoules:.3g} µJ"
+    """Of one inference above rest, with half its interval where it has one."""
+    if cost.joules_per_inference is None or cost.ci95 is None:
+        return scaled(cost.joules_per_inference)
+    return joules_and_half(cost.joules_per_inference, (cost.ci95[0], cost.ci95[1]))
+
+
+def scaled(value: float | None) -> str:
+    """Joules in a good unit; unknown is said, never 0."""
+    return "unknown" if value is None else scaled_joules(value)
 
 
 def _curve(training: Sequence[Mapping[str, float]], *, width: int = 640, height: int = 160) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 import safetensors.torch
 from numpy.typing import NDArray
 
+from joulebox.host import describe_host
 from joulebox_build.baseline import fit_logistic_regression, to_onnx
 from joulebox_build.calibration import fit_temperature
-from joulebox_build.cost import Cost, measure
+from joulebox_build.cost import Cost, energy_sources, measure
 from joulebox_build.distill import View, distillation
 from joulebox_build.export import export
 from joulebox_build.inference import outputs
@@ -157,11 +158,19 @@ def quality(job: Job, name: str, model: Artifact, confidence: float) -> Quality:
 
 
 def cost(job: Job, name: str, model: Artifact) -> Cost:
-    """On this machine; kept like all else, so that a second build shows what the first one measured."""
-    sample = job.normalized(job.data.validation.first(1))
-    inputs = {"model": model.digest, "watts": os.environ.get("JOULEBOX_CPU_WATTS", "")}
-    made = job.run("measure", inputs, lambda _: {FIGURES: _json(asdict(measure(model.files[MODEL], sample)))}, of=name)
-    return Cost(**made.json(FIGURES))
+    """On this machine; kept like all else, so that a second build shows what the first one measured by the same means."""
+    sample, sources = job.normalized(job.data.validation.first(1)), energy_sources()
+    devices = [meter.device for meter in sources.meters]
+    inputs = {
+        "model": model.digest,
+        "host": describe_host(os.environ).fingerprint,
+        "energy": [[device.name, device.reader, device.note] for device in devices],
+    }
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: _json(asdict(measure(model.files[MODEL], sample, sources)))}
+
+    return Cost(**job.run("measure", inputs, make, of=name).json(FIGURES))
 
 
 def _view(job: Job, number: int) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This test's own stage cache, for subprocesses too."""
     monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_costs() -> Iterator[None]:
+    """What models cost is measured in less time than for a report that somebody reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("joulebox_build.cost.WORK_S", 0.05)
+        yield
 
 
 @dataclass(frozen=True)

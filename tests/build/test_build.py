@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from joulebox.package import open_package
 from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
@@ -215,9 +216,20 @@ def test_the_report_shows_what_was_found(first_build: Any) -> None:
     assert report["samples"] == {"train": 750, "validation": 150, "test": 300}
     assert report["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
     assert len(report["training"]) == 4
+    assert report["host"].keys() >= {"fingerprint", "cpu", "logical_cores", "memory_gib", "board"}
+    for model in report["models"]:
+        cost = model["cost"]
+        assert cost["energy_source"] in {"measured", "integrated", "estimated", "none"}
+        assert (cost["joules_per_inference"] is None) or cost["turns"] > 0
     page = package.read("report.html").decode()
     for text in ("student int8", "beats_baseline", "diagonal", "<svg", "train/test: ", "prefers-color-scheme"):
         assert text in page
+    for text in (
+        report["host"]["fingerprint"],
+        "turns of rest, work and rest",
+        report["models"][0]["cost"]["energy_note"],
+    ):
+        assert escape(text) in page
     assert 'src="' not in page
     assert "<script" not in page
     assert "href=" not in page.replace("xlink:href", "")

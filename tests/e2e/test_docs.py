@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from joulebox.runtime.settings import Settings, variable
+from laid import LaidHost
 
 Serve = Callable[[Sequence[str]], AbstractContextManager[httpx.Client]]
 BIN = Path(sys.executable).parent
@@ -84,3 +88,39 @@ def test_bentoml_serve_at_the_root_serves_what_ships(
 ) -> None:
     with serve([str(BIN / "bentoml"), "serve", str(root)]) as client:
         assert client.post("/predict", content=samples[0][0]).json()["label"] == samples[0][1]
+
+
+def by_children() -> float:
+    """Joules so far of the commands that this process runs, at 5 W for a busy core."""
+    times = os.times()
+    ended_s = times.children_user + times.children_system
+    with suppress(psutil.NoSuchProcess):
+        return 5.0 * (ended_s + sum(sum(child.cpu_times()[:2]) for child in psutil.Process().children()))
+    return 5.0 * ended_s
+
+
+@pytest.mark.slow
+def test_measuring_goes_and_looks_as_its_page_says(root: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """On a host whose counter a thread moves; less long than on the page."""
+    page, said = (root / "docs/measure.md").read_text("utf-8"), ""
+    with LaidHost(tmp_path, dynamic_joules=by_children).running() as host:
+        for line in commands(root / "docs/measure.md"):
+            name, *arguments = line.split()[1:]
+            shorter = ["--seconds", "2"] if name in {"measure", "calibrate"} else []
+            done = subprocess.run(
+                [BIN / "joulebox", name, *arguments, *shorter],
+                cwd=root,
+                env={**environment, **host.environment, "COLUMNS": "150"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+            said += done.stdout
+    shown = {" ".join(line.split()) for line in said.splitlines()}
+    heads = [line for line in page.splitlines() if line.startswith((" variant", "┃"))]
+    assert len(heads) == 3
+    assert {" ".join(line.split()) for line in heads} <= shown
+    (result,) = json.loads(said[said.rindex("\n{\n") :])["results"]
+    named = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    assert {field for row in named for field in re.findall(r"\w+", row)} == set(result)

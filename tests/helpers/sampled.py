@@ -17,8 +17,10 @@ from joulebox.energy.counter import CounterMeter
 from joulebox.metrics import Metrics
 from joulebox.runtime import sampler as samplers
 from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.records import Records
 from joulebox.runtime.sampler import Sampler
+from joulebox.runtime.settings import Settings
 
 DEVICE = Device("cpu-package-0", "rapl", "measured", "a test")
 IDLE_WATTS, WATTS = 20.0, {"big": 60.0, "small": 25.0}
@@ -28,9 +30,10 @@ ITEM_S = 0.01
 class Host:
     """Its time and energy pass when they are told to."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, budgets: str | None = None) -> None:
         self.now_s, self.slept_s, self.joules = 100.0, 0.0, 1000.0
         self.broken = False
+        self.budgets = budgets
         self.takes: Callable[[], None] = lambda: None
         self.registries: list[CollectorRegistry] = []
         self._folder = folder
@@ -53,8 +56,10 @@ class Host:
         """A worker begins to read the counter."""
         self.fleet = Fleet(self._folder, len(self.registries) + 1, 2)
         self.registries.append(CollectorRegistry())
-        repository: Any = SimpleNamespace(models={}, records=self._shared, fleet=self.fleet)
-        self.sampler = Sampler(self.sources, repository, Metrics(self.registries[-1]))
+        repository: Any = SimpleNamespace(models={}, records=self._shared, fleet=self.fleet, settled=True)
+        metrics = Metrics(self.registries[-1])
+        keeper = Keeper(Settings(energy_budgets=self.budgets), repository, metrics)
+        self.sampler = Sampler(self.sources, repository, metrics, keeper)
         assert self.fleet.lead()
         self.sampler.open()
         self.ticks()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+UNITS = (("J", 1.0), ("mJ", 1e3), ("µJ", 1e6))
+
 
 def load_name(connections: int, rate: float | None) -> str:
     return f"{rate:,g}/s" if rate is not None else f"{connections} conn"
@@ -16,7 +20,23 @@ def milliseconds(value: float | None) -> str:
 
 def scaled_joules(value: float) -> str:
     """In the largest unit that leaves a digit before the point."""
-    for unit, factor in (("J", 1.0), ("mJ", 1e3), ("µJ", 1e6)):
-        if value * factor >= 1:
-            return f"{value * factor:.3g} {unit}"
-    return f"{value * 1e9:.3g} nJ"
+    unit, factor = _unit(value)
+    return f"{value * factor:.3g} {unit}"
+
+
+def joules_and_half(value: float, ci95: tuple[float, float] | None) -> str:
+    """With half the interval, in the same unit: `204.0 ± 3.1 µJ`."""
+    if ci95 is None:
+        return scaled_joules(value)
+    unit, factor = _unit(value)
+    return f"{plus_minus(value * factor, (ci95[1] - value) * factor)} {unit}"
+
+
+def plus_minus(value: float, error: float) -> str:
+    """Both to the second digit of the error."""
+    decimals = min(6, max(0, 1 - math.floor(math.log10(error)))) if error > 0 else 3
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}"
+
+
+def _unit(value: float) -> tuple[str, float]:
+    return next(((unit, factor) for unit, factor in UNITS if value * factor >= 1), ("nJ", 1e9))

@@ -12,8 +12,10 @@ from typer.core import TyperGroup
 
 import joulebox
 from joulebox.cli.bench import bench
+from joulebox.cli.calibrate import calibrate
 from joulebox.cli.doctor import doctor
 from joulebox.cli.inspect import inspect, verify
+from joulebox.cli.measure import measure
 from joulebox.cli.serve import serve
 from joulebox.package import PackageError
 from joulebox.runtime.settings import SettingError
@@ -63,7 +65,7 @@ def options(
     pass
 
 
-for command in (serve, inspect, verify, doctor, bench):
+for command in (serve, inspect, verify, doctor, bench, calibrate, measure):
     app.command()(command)
 
 

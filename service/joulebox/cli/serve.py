@@ -13,6 +13,7 @@ from joulebox.cli.sockets import listen, reserve
 from joulebox.cli.supervisor import run
 from joulebox.energy import check_settings
 from joulebox.package import PackageError, open_package
+from joulebox.runtime.rates import rates_of
 from joulebox.runtime.settings import SettingError, Settings, load_settings, variable
 from joulebox.server.tls import tls_context
 
@@ -128,6 +129,7 @@ def _check(settings: Settings) -> None:
         raise SettingError(f"{settings.repository}: expected a folder of packages that can be read (--repository)")
     open_keys(settings)
     tls_context(settings)
+    rates_of(settings)
     try:
         check_settings(os.environ)
     except ValueError as error:

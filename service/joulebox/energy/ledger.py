@@ -40,6 +40,10 @@ class Account:
     items: int = 0
     idle_joules: float = 0.0
     """Its part of the device's idle energy, by time loaded: a view."""
+    known_s: float = 0.0
+    """How long it was loaded while the device's energy was known and could be shared out."""
+    loaded_s: float = 0.0
+    """Its part of the time, shared evenly with the others that were loaded."""
 
     @property
     def joules_per_item(self) -> float | None:
@@ -58,6 +62,8 @@ class Settlement:
     joules: float
     items: int
     idle_joules: float = 0.0
+    loaded_s: float = 0.0
+    """Its part of the time, which all that were loaded share evenly."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Ledger:
     """See `Device.busy_watts`: such a device's idle power is given or not known, and all models weigh the same."""
     tick_s: float | None = None
     """How often the counter is updated; 0 for one that is continuous, None where it is not known."""
-    calibration_watts: float | None = None
+    calibration: Idle | None = None
     """Idle power that is given: measured on purpose, or by what an estimate assumes."""
     total_joules: float = 0.0
     dynamic_joules: float = 0.0
@@ -94,9 +100,8 @@ class Ledger:
     _debt_joules: float = 0.0
 
     def __post_init__(self) -> None:
-        given = self.calibration_watts
         self._intervals = Intervals(self.tick_s)
-        self._power = Power(None if given is None else Idle(given, 0.05 * given, "calibration"))
+        self._power = Power(self.calibration)
 
     def feed(
         self, at_s: float, joules: float | None, work: Mapping[Key, Work], *, hold: bool = False
@@ -214,11 +219,14 @@ class Ledger:
         return self._booking(interval, part, shares, "beyond_estimate" if shares else "nothing_running")
 
     def _booking(self, interval: Interval, idle: float, shares: dict[Key, float], reason: Reason) -> Booking:
-        each = idle / len(interval.loaded) if interval.loaded else 0.0
-        models = {
-            key: Settlement(shares.get(key, 0.0), interval.items.get(key, 0), each)
-            for key in dict.fromkeys((*interval.loaded, *shares))
-        }
+        models = {key: Settlement(joules, 0) for key, joules in shares.items()}
+        for key in interval.loaded:
+            models[key] = Settlement(
+                shares.get(key, 0.0),
+                interval.items.get(key, 0),
+                idle / len(interval.loaded),
+                interval.seconds / len(interval.loaded),
+            )
         left = max(0.0, interval.joules - idle - sum(shares.values()))
         return Booking(interval.joules, idle, left, reason, models)
 
@@ -236,8 +244,10 @@ class Ledger:
             if account is not None:
                 account.joules += part.joules
                 account.idle_joules += part.idle_joules
+                account.loaded_s += part.loaded_s
                 account.items += part.items
                 account.busy_s += interval.busy_s.get(key, 0.0)
+                account.known_s += interval.seconds
 
 
 def _unsplit(interval: Interval, reason: Reason) -> Booking:

@@ -54,7 +54,8 @@ def probe(run: Callable[[], str] = run_vcgencmd) -> Probe:
     except ReadError as error:
         return Unavailable(READER, f"{error}: a Raspberry Pi 5 is needed, and access to /dev/vcio (group video)")
     note = "vcgencmd pmic_read_adc: volts x amperes over all rails, without conversion losses and what hangs on 5 V"
-    device = Device("pi-board", READER, "integrated", note, kind="power", unit="W", domain="board")
+    tick_s = BackgroundPowerMeter.PERIOD_S
+    device = Device("pi-board", READER, "integrated", note, kind="power", unit="W", domain="board", tick_s=tick_s)
     return [BackgroundPowerMeter(device, partial(watts, run))]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+from joulebox.energy.idle import Idle
 
 Source = Literal["measured", "integrated", "estimated"]
 """A hardware counter; power samples integrated over time; a model of the host."""
@@ -18,6 +21,18 @@ memory, and a part of one of these. `sources` decides by it which devices overla
 
 Mark = tuple[float, ...]
 """What a meter needs to go on; empty where it cannot."""
+
+
+WEAKEST_FIRST: tuple[Source, ...] = ("estimated", "integrated", "measured")
+
+
+def weakest(sources: Iterable[Source]) -> Source | Literal["none"]:
+    """That of a sum over devices, which is as good as its worst part; `none` of no device."""
+    found = set(sources)
+    for source in WEAKEST_FIRST:
+        if source in found:
+            return source
+    return "none"
 
 
 class ReadError(Exception):
@@ -45,6 +60,8 @@ class Device:
     """How often what the hardware says changes, as measured; None where it is not known."""
     within: str | None = None
     """The name of the found device that contains this one; their energies are never added up."""
+    calibration: Idle | None = None
+    """What it uses at rest, as measured on this host on purpose; None where it was not."""
 
 
 class Meter(Protocol):

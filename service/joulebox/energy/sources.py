@@ -23,6 +23,7 @@ from pathlib import Path
 
 from joulebox.energy import battery, estimate, hwmon, jetson, nvml, pi, rapl
 from joulebox.energy import tick as ticks
+from joulebox.energy.idle import Idle
 from joulebox.energy.reader import Device, Gauge, Mark, Meter, Probe, Unavailable
 
 OFF_SETTING = "JOULEBOX_ENERGY_OFF"
@@ -131,18 +132,34 @@ def choose(found: Iterable[Gauge]) -> tuple[tuple[Meter, ...], tuple[Meter, ...]
 def with_ticks(
     sources: Sources, known: Mapping[str, float | None] | None = None, limit_s: float = ticks.LIMIT_S
 ) -> Sources:
-    """The same with each counting device's tick measured: takes up to `limit_s`, so call it in a thread.
+    """The same with each counting device's tick measured, where its reader does not say it: takes up to `limit_s`, so call
+    it in a thread.
 
     Args:
         known: ticks by device name that were measured before, and are not again.
     """
     found = dict(known or {})
-    gauges = [meter for meter in sources.meters if isinstance(meter, Gauge) and meter.device.kind != "model"]
+    gauges = [meter for meter in sources.meters if isinstance(meter, Gauge) and _has_unknown_tick(meter.device)]
     asked = [gauge for gauge in gauges if gauge.device.name not in found]
     if asked:
         found |= zip((gauge.device.name for gauge in asked), ticks.measure(asked, limit_s), strict=True)
     placed = {id(gauge): Placed(gauge, replace(gauge.device, tick_s=found[gauge.device.name])) for gauge in gauges}
     return replace(sources, meters=tuple(placed.get(id(meter), meter) for meter in sources.meters))
+
+
+def with_calibrations(sources: Sources, calibrations: Mapping[tuple[str, str], Idle]) -> Sources:
+    """The same with idle power that was measured on purpose, by the names of device and reader."""
+    placed = [
+        Placed(meter, replace(meter.device, calibration=idle))
+        if isinstance(meter, Gauge) and (idle := calibrations.get((meter.device.name, meter.device.reader)))
+        else meter
+        for meter in sources.meters
+    ]
+    return replace(sources, meters=tuple(placed))
+
+
+def _has_unknown_tick(device: Device) -> bool:
+    return device.kind != "model" and device.tick_s is None
 
 
 def _counting(found: list[Gauge]) -> list[Gauge]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from joulebox.access.control import Control
 from joulebox.http.codec import Codec
 from joulebox.http.compression import compress
-from joulebox.http.energy import energy_parameters
+from joulebox.http.energy import energy_headers, energy_parameters
 from joulebox.http.exchange import JSON, Reply, Request, json_reply, need, server_timing
 from joulebox.http.pages import refuse_script
 from joulebox.oip.call import Answer, Call
@@ -116,12 +116,13 @@ class Oip:
         return self._reply(request, codec, call, answer, timed)
 
     def _reply(self, request: Request, codec: Codec, call: Call, answer: Answer, timed: Timed) -> Reply:
-        energy = energy_parameters(answer.energy, shown=request.local or self._settings.expose_energy)
-        body, header_bytes = codec.encode(call, answer, energy)
+        shown = request.local or self._settings.expose_energy
+        body, header_bytes = codec.encode(call, answer, energy_parameters(answer.energy, shown=shown))
         reply = Reply(200, body, JSON if header_bytes is None else OCTETS)
         if header_bytes is not None:
             reply.headers.append((HEADER_LENGTH, str(header_bytes).encode()))
         compress(request, reply)
+        reply.headers += energy_headers(answer.energy, shown=shown)
         reply.headers.append(server_timing(answer.inference, timed.done(answer.inference)))
         if request.span is not None:
             request.span.inferred(answer.model, answer.inference, answer.energy)

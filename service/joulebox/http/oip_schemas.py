@@ -6,10 +6,11 @@ statistics, binary tensor data.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from joulebox.http.carbon_schemas import CarbonLedger
 from joulebox.package.manifest import Datatype
 
 Size = Annotated[int, Field(ge=0, lt=2**63)]
@@ -230,7 +231,43 @@ class Unavailable(BaseModel):
     reason: str
 
 
+class EnergyBudget(BaseModel):
+    """What a model may use of dynamic energy, and what it does."""
+
+    model: str
+    unit: Literal["joules_per_inference", "watts"]
+    limit: float
+    window_seconds: float
+    figure: float | None
+    """Over the window that ends now, of all devices together; null where it is not known."""
+    source: str
+    over: bool | None
+    """Until a whole window was within; null where it cannot be judged."""
+    since: str | None
+    """When it came to be so."""
+
+
+class EnergySaving(BaseModel):
+    """Whether a model's batches wait longer than usual to save energy, and what a trial of that has shown."""
+
+    model: str
+    version: str
+    phase: Literal["off", "trying", "on", "not_helping"]
+    delay_ms: float
+    """What batches wait now at most; 0 is the usual."""
+    source: str
+    usual_joules_per_inference: float | None
+    longer_joules_per_inference: float | None
+    gain: float | None
+    """What waiting saves, as a part of the usual joules."""
+    gain_ci95: list[float] | None
+
+
 class EnergyLedger(BaseModel):
     devices: list[DeviceLedger]
     models: list[ModelLedger]
     unavailable: list[Unavailable]
+    carbon: CarbonLedger | None
+    """Null where neither a carbon intensity nor a price nor embodied carbon was set."""
+    budgets: list[EnergyBudget]
+    savings: list[EnergySaving]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joulebox.engine import Tensors
-from joulebox.http.energy import energy_of
+from joulebox.http.energy import energy_headers, energy_of
 from joulebox.http.exchange import Reply, Request, json_reply, server_timing
 from joulebox.http.inputs import Sent, read, to_tensors
 from joulebox.http.options import read_options
@@ -48,6 +48,7 @@ async def predict(request: Request, model: Model, sampler: Sampler, timed: Timed
         "energy": energy_of(energy, shown=shown),
     }
     reply = json_reply(content)
+    reply.headers += energy_headers(energy, shown=shown)
     reply.headers.append(server_timing(inference, timed.done(inference)))
     if request.span is not None:
         request.span.inferred(model, inference, energy)

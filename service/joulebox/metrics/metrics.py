@@ -80,6 +80,16 @@ class Metrics:
             ["model", "version", "device", "source"],
             JOULES,
         )
+        self.inference_carbon = counter(
+            "joulebox_inference_carbon_grams_total",
+            "CO2e of the energy that inferences have used, dynamic and idle, at the carbon intensity that is set",
+            ["model", "device"],
+        )
+        self.inference_cost = counter(
+            "joulebox_inference_cost_total",
+            "Cost of the energy that inferences have used, dynamic and idle, at the price that is set",
+            ["model", "device", "currency"],
+        )
         self.device_energy = counter("joulebox_device_energy_joules_total", "Energy used", ["device", "source"])
         self.device_idle = counter(
             "joulebox_device_idle_energy_joules_total", "Energy used by being on", ["device", "source"]
@@ -93,7 +103,12 @@ class Metrics:
             "joulebox_device_power_watts", "Mean power over the last interval", ["device", "source"]
         )
         self.energy_source = gauge(
-            "joulebox_energy_source_info", "1 for where a device's joules come from", ["device", "source", "reader"]
+            "joulebox_energy_source_info",
+            "1 for where a device's joules come from, and how often its counter changes, as measured",
+            ["device", "source", "reader", "tick_seconds"],
+        )
+        self.budget_exceeded = counter(
+            "joulebox_energy_budget_exceeded_total", "Windows in which a model was over its energy budget", ["model"]
         )
 
     def render(self) -> bytes:

@@ -39,6 +39,8 @@ class Waiting:
     inputs: Tensors
     items: int
     arrived_s: float
+    deadline_s: float
+    """On the clock of `time.perf_counter`, as `arrived_s`."""
     done: asyncio.Future[Inference]
     expiry: asyncio.TimerHandle
 

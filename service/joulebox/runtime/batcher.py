@@ -23,6 +23,7 @@ INLINE_S = 1e-3  # computed on the event loop up to here: handing over to a thre
 ALONE_S = 20e-3  # and up to here where that keeps no other client waiting
 INLINE_ITEMS_MAX = 1024
 MARGIN = 1.5  # by how much the work ahead may exceed its estimate: a core may slow down by half while requests wait
+LATE_S = 5e-3  # by which the event loop may be late
 PACE, PACE_MAX = 0.1, 10.0  # one batch's weight in how much slower than planned batches are, and no slower than that
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -54,6 +55,7 @@ class Batcher:
         self._inline_items = {
             alone: _items_in(plan, limit_s) for alone, limit_s in ((False, INLINE_S), (True, ALONE_S))
         }
+        self._delay_s = plan.delay_s
         self._pace = 1.0
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ComputeThread("joulebox-compute")
@@ -62,8 +64,15 @@ class Batcher:
 
     @property
     def idle(self) -> bool:
-        """Whether a request would be computed at once."""
-        return self._computing is None and not self.waiting
+        """Whether a request would be computed at once: not where it is to wait longer than planned."""
+        return self._computing is None and not self.waiting and self._delay_s <= self._plan.delay_s
+
+    def wait_up_to(self, seconds: float) -> None:
+        """Lets batches wait so long to become fuller where that is longer than planned; 0 is as planned."""
+        delay_s = max(self._plan.delay_s, seconds) if self._plan.batch_max > 1 else self._plan.delay_s
+        if delay_s != self._delay_s:
+            self._delay_s = delay_s
+            self._wake()
 
     def inline(self, *requests: Tensors, items: int, alone: bool = False) -> bool:
         """Whether these, of so many items together, are computed sooner than they are handed to a thread.
@@ -92,7 +101,7 @@ class Batcher:
         self._admit(items, deadline_s - now_s)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Inference] = loop.create_future()
-        waiting = Waiting(inputs, items, now_s, done, loop.call_later(deadline_s - now_s, _expire, done))
+        waiting = Waiting(inputs, items, now_s, deadline_s, done, loop.call_later(deadline_s - now_s, _expire, done))
         shapes = tuple(array.shape[1:] for array in inputs.values()) if self._plan.batch_max > 1 else ()
         self._groups.setdefault(shapes, {})[waiting] = None
         self._count(waiting, 1)
@@ -113,15 +122,18 @@ class Batcher:
         self._thread.close()
 
     def _admit(self, items: int, left_s: float) -> None:
-        """Whether it is worth waiting for. Where nothing waits it always is: the estimate may be wrong, now or for good."""
+        """Whether it is worth waiting for. Where nothing waits for the engine it always is: the estimate may be wrong, now or
+        for good, and a batch that waits to become fuller takes this one in.
+        """
         if left_s <= 0:
             raise Expired
         ahead = self._items_waiting + self._items_computing
-        wait_s = self._pace * self._plan.seconds(ahead) if self.waiting else 0.0
+        queued = self.waiting > 0 and self._computing is not None
+        wait_s = self._pace * self._plan.seconds(ahead) if queued else 0.0
         retry_after_s = max(1, min(60, math.ceil(wait_s)))
         if self.waiting >= self._queue_size:
             raise Overloaded(f"{self.waiting} requests wait already, which is the limit", retry_after_s)
-        if self.waiting and MARGIN * (wait_s + self._pace * self._plan.seconds(items)) > left_s:
+        if queued and MARGIN * (wait_s + self._pace * self._plan.seconds(items)) > left_s:
             raise Overloaded(
                 f"{self.waiting} requests wait already, about {wait_s:.3g} s of work; the deadline is in {left_s:.3g} s",
                 retry_after_s,
@@ -158,23 +170,23 @@ class Batcher:
             self._start(self._take(shapes))
 
     def _next(self) -> tuple[Shapes, float]:
-        """The shape whose turn it is, and when its batch is due: at once where it is full."""
-        turns: list[tuple[float, Shapes]] = []
-        for shapes, group in self._groups.items():
-            first = next(iter(group))
-            full = self._fills(group)
-            turns.append((first.arrived_s if full else first.arrived_s + self._plan.delay_s, shapes))
-        due_s, shapes = min(turns)
+        """The shape whose turn it is, and when its batch is due."""
+        due_s, shapes = min((self._due_s(group), shapes) for shapes, group in self._groups.items())
         return shapes, due_s
 
-    def _fills(self, group: dict[Waiting, None]) -> bool:
-        """Whether a batch of these cannot become fuller."""
-        items = 0
+    def _due_s(self, group: dict[Waiting, None]) -> float:
+        """When a batch of these starts: at once where it cannot become fuller, and in time for each deadline in it."""
+        arrived_s = next(iter(group)).arrived_s
+        if not self._delay_s:
+            return arrived_s
+        items, deadline_s = 0, math.inf
         for waiting in group:
             items += waiting.items
             if items >= self._plan.batch_max:
-                return True
-        return False
+                return arrived_s
+            deadline_s = min(deadline_s, waiting.deadline_s)
+        work_s = self._pace * self._plan.seconds(self._items_waiting)  # all of it may be computed before the answers
+        return max(arrived_s, min(arrived_s + self._delay_s, deadline_s - MARGIN * work_s - LATE_S))
 
     def _take(self, shapes: Shapes) -> list[Waiting]:
         """The oldest of that shape, and what came after it as long as the batch has room."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from joulebox.energy import Booking, Device, Key, Ledger, Mark, Meter, ReadError, Work
+from joulebox.energy import Booking, Device, Idle, Key, Ledger, Mark, Meter, ReadError, Work
 from joulebox.runtime.pace import Pace
 
 Reading = float | ReadError
@@ -17,6 +17,7 @@ log = logging.getLogger("joulebox.energy")
 
 SLOW_S = 0.5e-3  # a reading that takes longer,
 SLOW_READS = 5  # so many times in a row, is done in a thread and at leisure from then on
+ASSUMED_ERROR = 0.05  # of an estimate's idle power
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 60.0  # between two tries to read what could not be read
 
 
@@ -38,7 +39,7 @@ class Book:
         device = meter.device
         # An estimate is continuous; a reader that knows its counter's tick says so.
         tick_s = 0.0 if device.source == "estimated" else device.tick_s
-        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration_watts=device.idle_watts)
+        self.ledger = Ledger(busy_watts=device.busy_watts, tick_s=tick_s, calibration=_given_idle(device))
         self.pace = Pace(tick_s)
         self.slow = False
         """Whether reading it would hold up an event loop."""
@@ -106,3 +107,10 @@ class Book:
         booking = self.ledger.feed(now_s, reading, work, hold=self.pace.holds)
         self.pace.asked(now_s, changed=booking is not None)
         return booking
+
+
+def _given_idle(device: Device) -> Idle | None:
+    """What an estimate assumes, else what was measured on purpose."""
+    if device.idle_watts is None:
+        return device.calibration
+    return Idle(device.idle_watts, ASSUMED_ERROR * device.idle_watts, "calibration")

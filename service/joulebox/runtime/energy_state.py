@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from joulebox.energy import Device, Ledger, Sources
+from joulebox.energy import Device, Ledger, Rates, Sources
+from joulebox.runtime.carbon_state import carbon_of
 
 
-def state_of(books: Sequence[tuple[Device, Ledger]], sources: Sources | None) -> dict[str, Any]:
-    """Devices, models and readers that found nothing, as DESIGN.md has them."""
+def state_of(books: Sequence[tuple[Device, Ledger]], sources: Sources | None, rates: Rates) -> dict[str, Any]:
+    """Devices, models and readers that found nothing, as DESIGN.md has them; grams and money where their rates were set."""
     unavailable = [{"reader": found.reader, "reason": found.reason} for found in sources.unavailable] if sources else []
     return {
         "devices": [_device(device, ledger) for device, ledger in books],
         "models": [row for device, ledger in books for row in _models(device, ledger)],
         "unavailable": unavailable,
+        "carbon": carbon_of(books, rates),
     }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from joulebox.runtime.book import Kept
 from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.keeper import KeptBudgets
 from joulebox.runtime.shared_work import SharedWork
 
 log = logging.getLogger("joulebox.energy")
@@ -25,6 +26,7 @@ class Handover:
     work: SharedWork
     books: dict[str, Kept]
     """By device name."""
+    budgets: KeptBudgets
 
 
 def leave(fleet: Fleet, handover: Handover) -> None:

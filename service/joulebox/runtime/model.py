@@ -171,6 +171,16 @@ class Model:
             self.observed.ended(started_s, ended_s, items, [0.0])
         return Inference(outputs, 0.0, ended_s - started_s, items, items)
 
+    def could_wait(self, seconds: float) -> bool:
+        """Whether its requests are joined, and its batches usually wait less."""
+        running = self._running
+        return running is not None and running.plan.batch_max > 1 and running.plan.delay_s < seconds
+
+    def wait_up_to(self, seconds: float) -> None:
+        """Lets batches wait so long to become fuller where that is longer than usual; 0 is the usual."""
+        if self._batcher is not None:
+            self._batcher.wait_up_to(seconds)
+
     def enter_request(self) -> None:
         """Begins a request; until it leaves, the model stays."""
         self._inflight += 1

@@ -25,6 +25,8 @@ class Pace:
     holds: bool = False
     """The poll that is due next comes after several ticks: a change that it shows may be an old one."""
     _changed_s: float | None = None
+    _unchanged_s: float | None = None
+    """When it was asked since, and had not changed."""
     _next_s: float = 0.0
 
     @property
@@ -47,9 +49,16 @@ class Pace:
         if changed:
             ticks = max(1, round(SETTLE_S / tick_s))
             self.holds = ticks > 1
-            self._changed_s = at_s
-            self._next_s = max(at_s, at_s + ticks * tick_s - step_s)
-        elif self._changed_s is None or at_s < self._changed_s + max(tick_s, SETTLE_S) + LATE_TICKS * tick_s:
+            self._next_s = max(at_s, self._earliest_s(at_s, tick_s) + ticks * tick_s - step_s)
+            self._changed_s, self._unchanged_s = at_s, None
+            return
+        self._unchanged_s = at_s
+        if self._changed_s is None or at_s < self._changed_s + max(tick_s, SETTLE_S) + LATE_TICKS * tick_s:
             self._next_s = at_s + step_s
         else:
             self._next_s = at_s + INTERVAL_S
+
+    def _earliest_s(self, at_s: float, tick_s: float) -> float:
+        """When a change that was seen now may have been, and as much before: asking is late where the host is busy."""
+        doubt_s = tick_s if self._unchanged_s is None else at_s - self._unchanged_s
+        return at_s - 2 * min(doubt_s, tick_s / 6)

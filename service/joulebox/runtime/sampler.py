@@ -14,13 +14,15 @@ from typing import Any, Literal
 
 import orjson
 
-from joulebox.energy import Booking, Key, Source, Sources
+from joulebox.energy import Booking, Key, Rates, Source, Sources, weakest
+from joulebox.energy.carbon import OFF
 from joulebox.metrics import Metrics
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
 from joulebox.runtime.handover import Handover, leave, take_over
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
 from joulebox.runtime.repository import Repository
@@ -31,7 +33,6 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
-WEAKER: tuple[Source, ...] = ("measured", "integrated", "estimated")  # a sum is as good as its worst part
 
 
 OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
@@ -48,23 +49,35 @@ class Provisional:
 class Sampler:
     """The host's meters and ledgers, or a view of the leader's."""
 
-    def __init__(self, open_sources: OpenSources, repository: Repository, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        open_sources: OpenSources,
+        repository: Repository,
+        metrics: Metrics,
+        keeper: Keeper,
+        rates: Rates = OFF,
+    ) -> None:
         """A sampler.
 
         Args:
             open_sources: finds the host's counters, given what says the CPU seconds of all workers, and the ticks that are
                 known, by device.
+            keeper: keeps the models to their energy budgets.
+            rates: what turns joules into grams and money.
         """
         self._open_sources = open_sources
         self._repository = repository
         self._metrics = metrics
+        self._keeper = keeper
+        self._rates = rates
         self._work = SharedWork(repository.fleet.folder)
         self._sources: Sources | None = None
         self._books: list[Book] = []
         self._booked: dict[str, list[Booking]] = {}  # by device, since the last tick
         self._slept_s: float | None = None
         self._left = True
-        self._snapshot: dict[str, Any] = {"state": {"devices": [], "models": [], "unavailable": []}, "watts": {}}
+        self._took_over = False
+        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates) | keeper.state, "watts": {}}
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -81,7 +94,7 @@ class Sampler:
                     await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
-            next_s = min([tick_s, *(book.next_s for book in self._books)])
+            next_s = min([tick_s, *(book.next_s for book in self._books if self._ready)])
             await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
 
     def open(self) -> None:
@@ -89,13 +102,16 @@ class Sampler:
         left = take_over(self._repository.fleet)
         if left is not None:
             self._work = left.work
+            self._keeper.go_on(left.budgets)
         kept = left.books if left else {}
+        self._took_over = bool(kept)
         sources = self._open_sources(
             lambda: self._work.cpu_s, {name: each.device.tick_s for name, each in kept.items()}
         )
         for meter in sources.meters:
             device = meter.device
-            self._metrics.energy_source.labels(device.name, device.source, device.reader).set(1)
+            tick = "" if device.tick_s is None else f"{device.tick_s:.2g}"
+            self._metrics.energy_source.labels(device.name, device.source, device.reader, tick).set(1)
         if not sources.meters:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
@@ -115,15 +131,17 @@ class Sampler:
         for model in self._repository.models.values():
             model.flush()
         self._repository.records.set_cpu_ns(time.process_time_ns())
-        fleet = self._repository.fleet
-        if self._sources is not None and fleet.lead():
+        if self._sources is not None and self._ready:
             await self._poll(leisurely=True)
+            self._keeper.feed(time.perf_counter(), self._books)
             self._snapshot = self._view()
             self._leave()
             self._export()
         else:
-            snapshot = fleet.read(SNAPSHOT)
+            snapshot = self._repository.fleet.read(SNAPSHOT)
             self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
+        for model in self._repository.models.values():
+            model.wait_up_to(self._snapshot.get("delays", {}).get(model.key, 0.0))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -138,10 +156,15 @@ class Sampler:
             return Provisional(None, source)
         return Provisional(watts * inference.compute_s * inference.items / inference.batch_items, source)
 
+    @property
+    def _ready(self) -> bool:
+        """Not while a lone worker's replacement brings up the models: the ledgers taken over would take them for unloaded."""
+        return self._repository.settled or not self._took_over
+
     async def _poll(self, *, leisurely: bool = False) -> None:
         """Asks the counters that are due."""
         now_s = time.perf_counter()
-        due = [book for book in self._books if book.due(now_s, leisurely=leisurely)]
+        due = [book for book in self._books if self._ready and book.due(now_s, leisurely=leisurely)]
         if not due:
             return
         suspended = self._was_suspended()
@@ -168,7 +191,8 @@ class Sampler:
         a moment from them, but counts nothing twice."""
         fleet = self._repository.fleet
         try:
-            leave(fleet, Handover(self._work, {book.meter.device.name: book.kept for book in self._books}))
+            books = {book.meter.device.name: book.kept for book in self._books}
+            leave(fleet, Handover(self._work, books, self._keeper.kept))
             if fleet.workers > 1:
                 fleet.write(SNAPSHOT, orjson.dumps(self._snapshot))
             self._left = True
@@ -181,15 +205,18 @@ class Sampler:
         booked, self._booked = self._booked, {}
         for book in self._books:
             device = book.meter.device
-            export(self._metrics, device, book.ledger, booked.get(device.name, []))
+            export(self._metrics, device, book.ledger, booked.get(device.name, []), self._rates)
+        self._keeper.export()
 
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
-            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources),
+            "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates)
+            | self._keeper.state,
             "watts": {"/".join(key): self._watts(key) for key in keys},
             "busy_watts": _sum([book.ledger.busy_watts for book in self._books]),
-            "source": max((book.meter.device.source for book in self._books), key=WEAKER.index, default="none"),
+            "source": weakest(book.meter.device.source for book in self._books),
+            "delays": self._keeper.delays,
         }
 
     def _watts(self, key: Key) -> float | None:

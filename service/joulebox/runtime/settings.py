@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from joulebox.runtime.budget import parse_budgets
 
 PREFIX = "JOULEBOX_"
 SHIPPED = "models/*/package"  # in a checkout and in a bento
@@ -16,6 +19,14 @@ SHIPPED = "models/*/package"  # in a checkout and in a bento
 
 class SettingError(ValueError):
     """A setting is not what it should be."""
+
+
+def _checked_budgets(text: str) -> str:
+    try:
+        parse_budgets(text)
+    except ValueError as error:
+        raise PydanticCustomError("energy_budgets", "{reason}", {"reason": str(error)}) from error
+    return text
 
 
 class Settings(BaseModel):
@@ -37,6 +48,13 @@ class Settings(BaseModel):
     )
     batch_delay_ms: Annotated[float, Ge(0), Le(10_000)] | None = Field(
         None, description="how long a batch may wait to become fuller; unset is what pays off by that measurement"
+    )
+    energy_budgets: Annotated[str, AfterValidator(_checked_budgets)] | None = Field(
+        None, description="what models may use, such as `fashion=2mJ,*=3W/5m`; see budget.md"
+    )
+    energy_saving_ms: Annotated[float, Ge(0), Le(10_000)] = Field(
+        0,
+        description="how long a batch may wait to save energy where a budget is exceeded and waiting is measured to help; 0 is off",
     )
     timeout_s: Annotated[float, Gt(0), Le(86_400)] = Field(
         30.0, description="a request that is not computed by then is refused; a request may ask for less"
@@ -61,6 +79,22 @@ class Settings(BaseModel):
     )
 
     expose_energy: bool = Field(False, description="energy figures to clients beyond this machine")
+    carbon_region: str | None = Field(
+        None, description="where the electricity comes from, such as `DE` or `US-CA`: grams of CO2e by a table"
+    )
+    carbon_intensity: Annotated[float, Ge(0), Le(10_000)] | None = Field(
+        None, description="grams of CO2e for each kWh, which wins over the region's"
+    )
+    price_kwh: Annotated[float, Ge(0), Le(1_000_000)] | None = Field(None, description="price of a kWh")
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = Field(
+        None, description="what the price is in: three capitals, such as `EUR`"
+    )
+    embodied_kg: Annotated[float, Gt(0), Le(1e9)] | None = Field(
+        None, description="kg of CO2e that making the whole host caused"
+    )
+    lifetime_years: Annotated[float, Gt(0), Le(100)] | None = Field(
+        None, description="years that the host is used for, over which these are spread"
+    )
     shared_memory: bool = Field(False, description="clients on this machine may hand tensors over in shared memory")
     repository_control: Literal["local", "keyed", "off"] = Field(
         "local", description="who may load and unload: clients on this machine, any with an API key, or nobody"

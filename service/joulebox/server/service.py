@@ -21,7 +21,10 @@ from joulebox.http.openapi import document
 from joulebox.http.schemas import Prediction
 from joulebox.metrics import Metrics
 from joulebox.oip.dataplane import Dataplane
+from joulebox.runtime.calibrated import calibrated
 from joulebox.runtime.fleet import open_fleet
+from joulebox.runtime.keeper import Keeper
+from joulebox.runtime.rates import rates_of
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
@@ -45,7 +48,8 @@ class FrontedService(bentoml.Service[Any]):
         worker = int(os.environ.get("JOULEBOX_WORKER_ID") or bentoml.server_context.worker_index or 1)
         fleet = open_fleet(settings.run_folder, worker, settings.workers)
         repository = Repository(settings, metrics, fleet)
-        sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics)
+        keeper = Keeper(settings, repository, metrics)
+        sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics, keeper, rates_of(settings))
         regions = Regions(settings.shared_memory, fleet.folder)
         dataplane = Dataplane(repository, sampler, regions)
         life = Life(settings, os.environ.get("JOULEBOX_HOST", "127.0.0.1"), access, dataplane)
@@ -62,7 +66,7 @@ class FrontedService(bentoml.Service[Any]):
 
 
 def _open_sources(threads: int, cpu_s: Callable[[], float], ticks: Mapping[str, float | None]) -> Sources:
-    return with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks)
+    return calibrated(with_ticks(open_sources(os.environ, threads=threads, cpu_s=cpu_s), ticks), os.environ)
 
 
 @bentoml.service(name="joulebox", service_class=FrontedService, image=IMAGE)

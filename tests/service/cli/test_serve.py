@@ -56,6 +56,15 @@ def test_a_wrong_setting_is_refused(package: Package) -> None:
     assert "JOULEBOX_QUEUE_SIZE" in joulebox("serve", package.folder, JOULEBOX_QUEUE_SIZE="lots").stderr
 
 
+def test_a_wrong_energy_budget_is_one_line(package: Package) -> None:
+    done = joulebox("serve", package.folder, JOULEBOX_ENERGY_BUDGETS="tiny=2mJ,tiny=lots")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(
+        "error: JOULEBOX_ENERGY_BUDGETS='tiny=2mJ,tiny=lots': 'tiny=lots' is no energy budget"
+    )
+    assert "expected NAME=2mJ (joules per inference)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -13,7 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from simulator import Outcome, key, run
 
-from joulebox.energy import Ledger
+from joulebox.energy import Idle, Ledger
 
 HOST = Host(TWO["overlapping"], seconds=120.0)
 TICKS_S = st.one_of(st.sampled_from([0.001, 0.01, 0.03, 0.1, 0.3, 1.0]), st.floats(0.001, 1.0))
@@ -86,11 +86,11 @@ def note(host: Host, counter: Counter, outcome: Outcome) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(HOSTS, COUNTERS, st.integers(0, 99), st.sampled_from([None, 20.0]))
+@given(HOSTS, COUNTERS, st.integers(0, 99), st.sampled_from([None, Idle(20.0, 1.0, "calibration")]))
 def test_every_joule_is_booked_once_and_none_is_negative(
-    host: Host, counter: Counter, seed: int, calibration: float | None
+    host: Host, counter: Counter, seed: int, calibration: Idle | None
 ) -> None:
-    ledger = Ledger(tick_s=counter.tick_s if counter.known_tick else None, calibration_watts=calibration)
+    ledger = Ledger(tick_s=counter.tick_s if counter.known_tick else None, calibration=calibration)
     outcome = run(host, counter, seed, ledger)
     note(host, counter, outcome)
     booked = ledger.dynamic_joules + ledger.idle_joules + ledger.unattributed_joules

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joulebox.energy import Ledger, Work
+from joulebox.energy import Idle, Ledger, Work
 
 A, B = ("a", "1"), ("b", "1")
 
@@ -54,7 +54,7 @@ BUSY_S = st.integers(0, 10**10).map(lambda nanoseconds: nanoseconds / 1e9)  # as
 
 
 def test_what_an_estimate_assumes_at_rest_is_idle_and_the_rest_is_the_models() -> None:
-    feeder = Feeder(Ledger(busy_watts=4.0, tick_s=0.0, calibration_watts=2.0))
+    feeder = Feeder(Ledger(busy_watts=4.0, tick_s=0.0, calibration=Idle(2.0, 0.1, "calibration")))
     feeder.step(2.0)
     assert feeder.ledger.idle_joules == 2.0
     booking = feeder.step(2.0 + 4.0 * 0.5, a=0.5)
@@ -84,11 +84,16 @@ STEPS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(STEPS, st.sampled_from([None, 3.0]), st.sampled_from([None, 0.0, 1.0]), st.sampled_from([None, 20.0]))
+@given(
+    STEPS,
+    st.sampled_from([None, 3.0]),
+    st.sampled_from([None, 0.0, 1.0]),
+    st.sampled_from([None, Idle(20.0, 1.0, "calibration")]),
+)
 def test_every_joule_is_booked_once_whatever_happens(
-    steps, busy_watts: float | None, tick_s: float | None, calibration: float | None
+    steps, busy_watts: float | None, tick_s: float | None, calibration: Idle | None
 ) -> None:
-    ledger = Ledger(busy_watts=busy_watts, tick_s=tick_s, calibration_watts=calibration)
+    ledger = Ledger(busy_watts=busy_watts, tick_s=tick_s, calibration=calibration)
     feeder = Feeder(ledger)
     used = 0.0
     for kind, *step in steps:
@@ -147,7 +152,7 @@ def test_without_idle_power_nothing_is_split() -> None:
 
 
 def test_a_calibration_serves_until_more_is_known() -> None:
-    feeder = Feeder(Ledger(tick_s=0.0, calibration_watts=18.0))
+    feeder = Feeder(Ledger(tick_s=0.0, calibration=Idle(18.0, 0.9, "calibration")))
     booking = feeder.step(48.0, a=1.0)
     assert feeder.ledger.idle_source == "calibration"
     assert booking is not None
@@ -267,6 +272,27 @@ def test_an_unloaded_models_joules_stay_in_the_sum() -> None:
     assert A not in feeder.ledger.accounts
     assert feeder.ledger.dynamic_joules == pytest.approx(60)
     assert close(booked(feeder.ledger), feeder.ledger.total_joules)
+
+
+def test_idle_energy_is_shared_by_those_that_are_loaded_alone() -> None:
+    """Not by one that was unloaded within the tick, whose last work is still to be booked."""
+    feeder = Feeder(Ledger(tick_s=1.0, calibration=Idle(20.0, 1.0, "calibration")))
+    feeder.idle()
+    feeder.step(80.0, a=1.0)
+    feeder.at_s, feeder.joules = feeder.at_s + 1, feeder.joules + 50
+    booking = feeder.ledger.feed(feeder.at_s, feeder.joules, {B: Work(0.0, 0)})
+    assert booking is not None
+    assert booking.models[A].joules > 0
+    assert booking.models[A].idle_joules == booking.models[A].loaded_s == 0
+    assert sum(part.idle_joules for part in booking.models.values()) == pytest.approx(booking.idle_joules)
+
+
+def test_time_is_shared_evenly_by_those_that_are_loaded() -> None:
+    feeder = learnt()
+    booking = feeder.step(45.0, 2.0, a=0.5)
+    assert booking is not None
+    assert booking.models[A].loaded_s == booking.models[B].loaded_s == pytest.approx(1.0)
+    assert feeder.ledger.accounts[B].loaded_s > 1.0
 
 
 def test_an_estimate_gives_a_model_no_more_than_it_can_have_used() -> None:

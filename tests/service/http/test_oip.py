@@ -32,12 +32,15 @@ def test_model_metadata_names_tensors_and_what_serves_them(server: str) -> None:
 
 
 def test_inference_with_flat_data(server: str) -> None:
-    answer = infer(server, ONE, id="abc").json()
+    response = infer(server, ONE, id="abc")
+    answer = response.json()
     assert answer["id"] == "abc"
     assert answer["model_name"] == "tiny"
     assert answer["outputs"] == [{"name": "logits", "datatype": "FP32", "shape": [1, 3], "data": SUMS}]
     assert answer["parameters"]["energy_source"] == "estimated"
     assert answer["parameters"]["energy_joules"] > 0
+    joules = f"{answer['parameters']['energy_joules']:.4g}"
+    assert response.headers["joulebox-energy"] == f"joules={joules};source=estimated;provisional"
 
 
 def test_inference_with_nested_data_and_a_batch(server: str) -> None:

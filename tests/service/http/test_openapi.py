@@ -15,6 +15,16 @@ import pytest
 
 from servers import serving
 
+ALL = {
+    "JOULEBOX_SHARED_MEMORY": "1",
+    "JOULEBOX_BATCH_MAX": "8",
+    "JOULEBOX_ENERGY_BUDGETS": "*=1W",
+    "JOULEBOX_ENERGY_SAVING_MS": "5",
+    "JOULEBOX_CARBON_REGION": "DE",
+    "JOULEBOX_PRICE_KWH": "0.31",
+    "JOULEBOX_CURRENCY": "EUR",
+}
+"""So that there is all that can be answered."""
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -23,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny: Any) -> Iterator[str]
     """Its own, since models are loaded and regions are opened."""
     folder = tmp_path_factory.mktemp("served")
     tiny.write_package(folder / "tiny", tiny.fields(), tiny.files(), {})
-    with serving(folder / "tiny", environment={"JOULEBOX_SHARED_MEMORY": "1"}) as address:
+    with serving(folder / "tiny", environment=ALL) as address:
         yield address
 
 

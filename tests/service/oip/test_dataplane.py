@@ -20,6 +20,7 @@ from joulebox.oip.dataplane import Dataplane
 from joulebox.package import write_package
 from joulebox.runtime.errors import BadRequest, Expired, NotFound
 from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
 from joulebox.runtime.sampler import Sampler
@@ -33,7 +34,7 @@ async def serving(tmp_path: Path, *packages: Path, **settings: Any) -> AsyncIter
     metrics = Metrics(CollectorRegistry())
     (tmp_path / "run").mkdir()
     repository = Repository(Settings(packages=packages, **settings), metrics, Fleet(tmp_path / "run", 1, 1))
-    sampler = Sampler(lambda _cpu_s: Sources((), ()), repository, metrics)
+    sampler = Sampler(lambda _cpu_s: Sources((), ()), repository, metrics, Keeper(Settings(), repository, metrics))
     task = asyncio.create_task(repository.run())
     while not repository.settled:  # noqa: ASYNC110  # no event tells
         await asyncio.sleep(0.005)

@@ -441,6 +441,109 @@ def test_an_estimate_that_was_wrong_from_the_start_shuts_nobody_out() -> None:
     play(scenario)
 
 
+def test_a_longer_wait_makes_fuller_batches_and_is_taken_back_at_once() -> None:
+    async def come(batcher: Batcher) -> None:
+        tasks = []
+        for value in range(6):
+            tasks.append(submit(batcher, value))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+
+    async def scenario() -> None:
+        engine = Fake()
+        batcher, _ = make(engine.run, batch_max=6, item_s=HERE_S)
+        await come(batcher)
+        assert engine.batches == [[0], [1], [2], [3], [4], [5]]
+        batcher.wait_up_to(30.0)
+        assert not batcher.idle, "a request is not computed at once now"
+        await come(batcher)
+        assert engine.batches[6:] == [[0, 1, 2, 3, 4, 5]]
+        last = submit(batcher, 7, within_s=60.0)
+        await until(lambda: batcher.waiting == 1)
+        batcher.wait_up_to(0.0)
+        assert (await last).outputs["y"][0, 0] == 14
+        assert is_empty(batcher)
+
+    play(scenario)
+
+
+def test_a_model_whose_requests_are_not_joined_never_waits_longer() -> None:
+    async def scenario() -> None:
+        batcher, _ = make(Fake().run, batch_max=1)
+        batcher.wait_up_to(30.0)
+        assert batcher.idle
+        await submit(batcher, 1)
+
+    play(scenario)
+
+
+def test_no_longer_wait_than_planned_is_taken() -> None:
+    batcher, _ = make(Fake().run, batch_max=4, delay_s=0.2)
+    batcher.wait_up_to(0.1)
+    assert batcher.idle, "as planned"
+
+
+def test_a_request_is_not_late_because_its_batch_could_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joulebox.runtime.batcher.LATE_S", 0.3)  # a machine that tests share may be so late
+
+    async def scenario() -> None:
+        engine = Fake()
+        batcher, _ = make(engine.run, batch_max=8)
+        batcher.wait_up_to(60.0)
+        old = submit(batcher, 1, within_s=60.0)
+        await asyncio.sleep(0)
+        hasty = submit(batcher, 2, within_s=0.5)
+        other = submit(batcher, 3, within_s=60.0, width=3)
+        answers = await asyncio.gather(old, hasty)
+        assert [answer.outputs["y"][0, 0] for answer in answers] == [2, 4]
+        assert engine.batches == [[1, 2]], "all of that shape with it, and no other"
+        assert not other.done()
+        other.cancel()
+
+    play(scenario)
+
+
+def test_what_waits_only_to_be_joined_shuts_nobody_out() -> None:
+    async def scenario() -> None:
+        batcher, _ = make(Fake().run, batch_max=2, item_s=0.1)
+        batcher.wait_up_to(60.0)
+        first = submit(batcher, 1, within_s=60.0)
+        await until(lambda: batcher.waiting == 1)
+        assert (await submit(batcher, 2, within_s=0.25)).batch_items == 2
+        await first
+
+    play(scenario)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    asked=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3), st.floats(1.0, 100.0)), min_size=1, max_size=12),
+    delay_s=st.sampled_from([0.0, 5.0]),
+    wait_s=st.floats(1.0, 200.0),
+)
+def test_a_batch_that_waits_starts_in_time_for_each_deadline_in_it(
+    asked: list[tuple[int, int, float]], delay_s: float, wait_s: float
+) -> None:
+    async def scenario() -> None:
+        batcher, _ = make(Fake().run, batch_max=100, delay_s=delay_s, item_s=1e-3)
+        batcher.wait_up_to(wait_s)
+        tasks = [submit(batcher, *[1.0] * items, width=width, within_s=within_s) for items, width, within_s in asked]
+        await asyncio.sleep(0)
+        assert batcher.waiting == len(asked)
+        work_s = 1e-3 * sum(items for items, _, _ in asked)  # of all shapes: the engine takes one at a time
+        for group in batcher._groups.values():
+            due_s = batcher._due_s(group)
+            oldest = next(iter(group))
+            assert oldest.arrived_s <= due_s <= oldest.arrived_s + max(delay_s, wait_s)
+            assert all(due_s + work_s < waiting.deadline_s for waiting in group)
+        assert batcher._next()[1] == min(batcher._due_s(group) for group in batcher._groups.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    play(scenario)
+
+
 def test_items_larger_than_the_measured_one_are_not_computed_on_the_event_loop() -> None:
     batcher, _ = make(Fake().run, item_s=HERE_S)
     assert batcher.inline(rows(1), items=1)
@@ -482,7 +585,9 @@ ASKED = st.builds(
 )
 
 
-async def follow(schedule: list[Asked], batcher: Batcher) -> list[Inference | BaseException]:
+async def follow(schedule: list[Asked], batcher: Batcher, wait_s: float) -> list[Inference | BaseException]:
+    batcher.wait_up_to(wait_s)
+
     async def one(number: int, asked: Asked) -> Inference:
         values = [BAD if asked.bad else float(number)] * asked.items
         if asked.bad:
@@ -507,6 +612,7 @@ async def follow(schedule: list[Asked], batcher: Batcher) -> list[Inference | Ba
     found = await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.gather(*leaving)
     await batcher.computed()
+    batcher.wait_up_to(0.0)
     return found
 
 
@@ -516,14 +622,15 @@ async def follow(schedule: list[Asked], batcher: Batcher) -> list[Inference | Ba
     batch_max=st.integers(1, 6),
     delay_s=st.sampled_from([0.0, 0.0, 3e-4]),
     item_s=st.sampled_from([HERE_S, HERE_S, THREAD_S]),
+    wait_s=st.sampled_from([0.0, 0.0, 1e-3]),
     queue_size=st.sampled_from([3, 100]),
 )
 def test_any_schedule_gives_each_request_its_own_result_or_one_error_in_order(
-    schedule: list[Asked], batch_max: int, delay_s: float, item_s: float, queue_size: int
+    schedule: list[Asked], batch_max: int, delay_s: float, item_s: float, wait_s: float, queue_size: int
 ) -> None:
     engine = Fake()
     batcher, noted = make(engine.run, batch_max=batch_max, delay_s=delay_s, item_s=item_s, queue_size=queue_size)
-    found = asyncio.run(follow(schedule, batcher))
+    found = asyncio.run(follow(schedule, batcher, wait_s))
     batcher.close()
 
     for number, (asked, one) in enumerate(zip(schedule, found, strict=True)):

@@ -41,6 +41,26 @@ def test_the_next_one_goes_on_with_all_that_was_learnt(host: Host) -> None:
         assert row["ci95"][0] <= row["joules_per_inference"] <= row["ci95"][1]
 
 
+def test_a_budget_that_is_exceeded_stays_so_and_is_said_and_counted_no_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host(tmp_path, monkeypatch, budgets="big=1W/20s")
+    host.runs(10)
+    host.runs(35, varied)
+    counted = host.sample("joulebox_energy_budget_exceeded_total", model="big")
+    host.die()
+    host.passes(0.5, {"big": 0.5})
+    host.lead()
+    host.runs(4, varied)
+    (row,) = host.sampler.state["budgets"]
+    assert (row["over"], row["figure"]) == (True, None), "half a window has to be seen again"
+    assert host.sample("joulebox_energy_budget_exceeded_total", model="big") == counted
+    host.runs(10, varied)
+    (row,) = host.sampler.state["budgets"]
+    assert row["figure"] == pytest.approx(WATTS["big"] * 0.4, rel=0.2)
+    assert caplog.text.count("big is over its energy budget of 1 W over 20 s") == 1
+
+
 @given(
     deaths=st.lists(
         st.tuples(

@@ -74,6 +74,24 @@ def test_work_on_the_event_loop_that_takes_long_is_seen_by_other_workers(
     assert model.observed.record.totals().fields[STARTED_NS] == 0
 
 
+def test_while_batches_wait_longer_no_request_is_computed_at_once(package: Package) -> None:
+    async def scenario() -> None:
+        model, _ = model_of(package, batch_max=2, batch_delay_ms=1)
+        assert not model.could_wait(30.0), "it is not loaded"
+        model.load()
+        assert (model.could_wait(30.0), model.could_wait(1e-3)) == (True, False)
+        assert model.infer_now(ONE) is not None
+        model.wait_up_to(30.0)
+        assert model.infer_now(ONE) is None
+        assert model.infer_now(ONE, alone=True) is None
+        pair = await asyncio.gather(model.infer(ONE), model.infer(ONE))
+        assert [inference.batch_items for inference in pair] == [2, 2]
+        model.wait_up_to(0.0)
+        assert model.infer_now(ONE) is not None
+
+    asyncio.run(scenario())
+
+
 def test_a_model_that_is_not_batched_computes_one_item_whatever_its_shapes(tmp_path: Path, tiny: Any) -> None:
     model, _ = model_of(tiny.state_package(tmp_path / "state"))
     model.load()

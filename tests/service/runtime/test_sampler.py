@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from joulebox.energy import Sources
 from joulebox.energy.estimate import EstimateMeter, Power
+from joulebox.metrics import Metrics
+from joulebox.runtime.fleet import Fleet
+from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.pace import Pace
+from joulebox.runtime.records import Records
+from joulebox.runtime.sampler import Sampler
+from joulebox.runtime.settings import Settings
 from sampled import IDLE_WATTS, ITEM_S, WATTS, Host, varied
 
 
@@ -120,3 +129,40 @@ def test_a_figure_over_several_devices_names_the_weakest_source(host: Host) -> N
     host.sampler.open()
     host.runs(1)
     assert host.sampler._snapshot["source"] == "estimated"
+
+
+def test_every_worker_lets_batches_wait_as_the_leader_says(tmp_path: Path) -> None:
+    """Only the leader's keeper decides; the other worker reads what it leaves."""
+    waited: dict[int, float] = {}
+
+    def worker(number: int) -> tuple[Sampler, Keeper]:
+        model = SimpleNamespace(
+            name="tiny",
+            version="1",
+            key="tiny/1",
+            flush=lambda: None,
+            could_wait=lambda _seconds: True,
+            wait_up_to=lambda seconds: waited.__setitem__(number, seconds),
+        )
+        records, fleet = Records(tmp_path / f"work-{number}"), Fleet(tmp_path, number, 2)
+        repository: Any = SimpleNamespace(models={"tiny": model}, records=records, fleet=fleet, settled=True)
+        metrics = Metrics(CollectorRegistry())
+        settings = Settings(energy_budgets="tiny=1W", energy_saving_ms=50)
+        keeper = Keeper(settings, repository, metrics)
+        return Sampler(lambda _cpu_s, _ticks: Sources((), ()), repository, metrics, keeper), keeper
+
+    (leader, keeper), (other, _) = worker(1), worker(2)
+    leader.open()
+    asyncio.run(other.tick())
+    assert waited == {2: 0.0}, "nobody has said anything yet"
+    asyncio.run(leader.tick())
+    keeper._savings.candidates["tiny/1"].saving.phase = "on"
+    keeper._savings.candidates["tiny/1"].saving._until_s = math.inf
+    asyncio.run(leader.tick())
+    asyncio.run(other.tick())
+    assert waited == {1: 0.05, 2: 0.05}
+    assert other.state == leader.state
+    keeper._savings.candidates.clear()
+    asyncio.run(leader.tick())
+    asyncio.run(other.tick())
+    assert waited == {1: 0.0, 2: 0.0}
