@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from joulebox.energy.blocks import Block, Blocks
 from joulebox.energy.fit import Fit, fit
 from joulebox.energy.idle import Idle
-from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, total
+from joulebox.energy.moments import FIRST, JOULES, SECONDS
 from joulebox.energy.weights import Floats
 
 BLOCKS = 6  # fewer tell nothing of their spread
 RUNNING = 1.2  # joules are booked with the weights of their time, which were less sure than the last ones
 
 
-def errors(past: list[Block], idle: Idle) -> Floats | None:
+def errors(past: Blocks, idle: Idle) -> Floats | None:
     """One standard error of each column's watts; None where too little was seen.
 
     Args:
@@ -25,33 +26,26 @@ def errors(past: list[Block], idle: Idle) -> Floats | None:
     """
     if len(past) < BLOCKS:
         return None
-    every = total(past)
+    every = past.total
     found = fit(every, idle.watts)
     if found is None:
         return None
-    fixed = idle.source != "regression"
-    spread = _spread(past, every, found, idle.watts if fixed else None)
+    spread = _spread(past, every, found, idle.watts)
     inverse = np.linalg.inv(found.gram)
     own = found.noise * np.diagonal(inverse)
     by_idle = (inverse @ found.seconds_by_busy * idle.error_watts) ** 2
-    return RUNNING * np.sqrt(np.maximum(spread, own) + (by_idle if fixed else np.minimum(by_idle, spread)))
+    return RUNNING * np.sqrt(np.maximum(spread, own) + by_idle)
 
 
-def _spread(past: list[Block], every: Block, found: Fit, idle_watts: float | None) -> Floats:
+def _spread(past: Blocks, every: Block, found: Fit, idle_watts: float) -> Floats:
     """Variance of each column's watts, by leaving out one block after the other."""
     size = len(found.watts)
     prior: Floats = np.diagonal(found.gram) - np.diagonal(every.gram)[FIRST:]
     mean = float(found.watts.mean())
-    without = every.gram - np.stack([block.gram for block in past])
-    if idle_watts is None:
-        columns = np.insert(np.arange(FIRST, FIRST + size), 0, SECONDS)
-        grams = without[:, columns[:, None], columns] + np.eye(size + 1) * np.insert(prior, 0, 1e-9)
-        targets = without[:, columns, JOULES] + np.insert(prior * mean, 0, 0.0)
-        watts = np.linalg.solve(grams, targets[..., None])[:, 1:, 0]
-    else:
-        grams = without[:, FIRST:, FIRST:] + np.eye(size) * prior
-        targets = without[:, FIRST:, JOULES] - idle_watts * without[:, FIRST:, SECONDS] + prior * mean
-        watts = np.linalg.solve(grams, targets[..., None])[..., 0]
+    without = every.gram - past.grams
+    grams = without[:, FIRST:, FIRST:] + np.eye(size) * prior
+    targets = without[:, FIRST:, JOULES] - idle_watts * without[:, FIRST:, SECONDS] + prior * mean
+    watts = np.linalg.solve(grams, targets[..., None])[..., 0]
     count = len(past)
     return (count - 1) / count * ((watts - watts.mean(axis=0)) ** 2).sum(axis=0)
 

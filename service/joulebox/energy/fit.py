@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from joulebox.energy.idle import Idle
-from joulebox.energy.moments import BEND, FIRST, JOULES, SECONDS, Block
+from joulebox.energy.blocks import Block
+from joulebox.energy.moments import BEND, FIRST, JOULES, SECONDS
 from joulebox.energy.weights import Columns, Floats, nnls
 
-INTERCEPT_ROWS = 20
-INTERCEPT_LEVERAGE = 50.0  # how far an intercept may be extrapolated: busy time has to spread by a seventh of its mean
-INTERCEPT_ERROR = 0.05  # of it, at most, or it is not published
+BENT_ROWS = 20
 BENT_F, BENT_PART = 30.0, 0.02  # F of the bend, and the part of the dynamic energy it explains
 RIDGE = 1e-9
 
@@ -59,25 +57,6 @@ def _left(block: Block, idle_watts: float, watts: Floats) -> float:
     return max(0.0, float(weights @ block.gram @ weights))
 
 
-def intercept(block: Block) -> Idle | None:
-    """Idle power as the intercept of power over busy time; None where utilisation varied too little to say."""
-    ran = np.flatnonzero(np.diagonal(block.gram)[FIRST:] > 0) + FIRST
-    columns = np.insert(ran, 0, SECONDS)
-    if block.rows < INTERCEPT_ROWS + len(columns):
-        return None
-    gram = block.gram[np.ix_(columns, columns)]
-    solved = solve(gram, block.gram[columns, JOULES])
-    if solved is None:
-        return None
-    inverse = float(np.linalg.inv(gram)[0, 0])
-    watts = float(solved[0])
-    left = left_over(block, columns, solved)
-    error = math.sqrt(left / (block.rows - len(columns)) * inverse)
-    if watts <= 0 or error > INTERCEPT_ERROR * watts or float(gram[0, 0]) * inverse > INTERCEPT_LEVERAGE:
-        return None
-    return Idle(watts, error, "regression")
-
-
 def bent(block: Block, idle_watts: float | None) -> bool:
     """Whether power is not the sum of its parts, as under a power cap: Tukey's one degree of freedom for non-additivity.
 
@@ -90,7 +69,7 @@ def bent(block: Block, idle_watts: float | None) -> bool:
     ran = np.flatnonzero(np.diagonal(block.gram)[FIRST:] > 0) + FIRST
     if idle_watts is None:
         ran = np.insert(ran, 0, SECONDS)
-    if block.rows < INTERCEPT_ROWS + len(ran) or block.gram[BEND, BEND] <= 0:
+    if block.rows < BENT_ROWS + len(ran) or block.gram[BEND, BEND] <= 0:
         return False
     gram = np.array(block.gram)
     gram[JOULES] -= (idle_watts or 0.0) * gram[SECONDS]

@@ -7,15 +7,13 @@ in pairs whenever they become too many, tell how far the fit would differ had an
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from joulebox.energy.blocks import Block, Blocks
 from joulebox.energy.intervals import Key
-from joulebox.energy.weights import Floats
 
 SECONDS, JOULES, BEND, FIRST = 0, 1, 2, 3  # columns; models from FIRST on
 BLOCK_ROWS = 10
@@ -25,28 +23,26 @@ MODELS_MAX = 32  # with weights of their own; others get the mean
 
 
 @dataclass
-class Block:
-    """The sums over some rows."""
-
-    gram: Floats
-    """[columns, columns]."""
-    rows: int = 0
-
-
-@dataclass
 class Moments:
     """What is kept of the past."""
 
+    block_s: float = 0.0
+    """A block is at least so long."""
+    window_blocks: int = WINDOW_BLOCKS
+    past_blocks: int = PAST_BLOCKS
+    """0: nothing is kept beyond the window."""
     columns: dict[Key, int] = field(default_factory=dict[Key, int])
-    window: deque[Block] = field(default_factory=lambda: deque[Block](maxlen=WINDOW_BLOCKS))
-    past: list[Block] = field(default_factory=list[Block])
+    window: Blocks = field(default_factory=lambda: Blocks.none(FIRST))
+    past: Blocks = field(default_factory=lambda: Blocks.none(FIRST))
     _open: Block = field(default_factory=lambda: Block(np.zeros((FIRST, FIRST))))
     _span: int = 1
     """How many blocks of the window one of the past holds."""
     _filled: int = 0
 
-    def add(self, seconds: float, joules: float, bend: float, busy_s: Mapping[Key, float]) -> bool:
-        """Adds a row; says whether that completed a block."""
+    def add(
+        self, seconds: float, joules: float, bend: float, busy_s: Mapping[Key, float], *, weight: float = 1.0
+    ) -> bool:
+        """Adds a row, by so much of its own size; says whether that completed a block."""
         for key in busy_s:
             if key not in self.columns:
                 self._make_room(key)
@@ -55,70 +51,49 @@ class Moments:
         for key, busy in busy_s.items():
             if key in self.columns:
                 row[self.columns[key]] = busy
-        self._open.gram += np.outer(row, row)
+        self._open.gram += weight**2 * np.outer(row, row)
         self._open.rows += 1
-        if self._open.rows < BLOCK_ROWS:
+        self._open.seconds += seconds
+        if self._open.rows < BLOCK_ROWS or self._open.seconds < self.block_s:
             return False
         self._close()
         return True
 
     def recent(self) -> Block:
         """The sums over the window, the open block included."""
-        return total([*self.window, self._open])
+        return (self.window + self._open).total
 
     def forget_before(self, blocks: int) -> None:
         """Leaves only the newest blocks in the window: something has changed since the others."""
-        while len(self.window) > blocks:
-            self.window.popleft()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Many small arrays in one: they are pickled several times a second."""
-        return {**self.__dict__, "window": _packed(self.window), "past": _packed(self.past)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        window, past = _unpacked(*state["window"]), _unpacked(*state["past"])
-        self.__dict__.update(state | {"window": deque(window, maxlen=WINDOW_BLOCKS), "past": past})
+        self.window = self.window[-blocks:]
 
     def _close(self) -> None:
-        self.window.append(self._open)
-        if self._filled == 0:
-            self.past.append(total([self._open]))
+        closed, self._open = self._open, Block(np.zeros_like(self._open.gram))
+        self.window = (self.window + closed)[-self.window_blocks :]
+        if not self.past_blocks:
+            return
+        if self._filled:
+            self.past = self.past[:-1] + (self.past[-1:] + closed).total
         else:
-            self.past[-1] = total([self.past[-1], self._open])
+            self.past = self.past + closed
         self._filled = (self._filled + 1) % self._span
-        if len(self.past) == PAST_BLOCKS and self._filled == 0:
-            self.past = [total(self.past[at : at + 2]) for at in range(0, PAST_BLOCKS, 2)]
+        if len(self.past) == self.past_blocks and self._filled == 0:
+            self.past = self.past.in_pairs()
             self._span *= 2
-        self._open = Block(np.zeros_like(self._open.gram))
 
     def _make_room(self, key: Key) -> None:
         """A column for a model that is new: one more, or that of the model least seen in the window."""
         if len(self.columns) < MODELS_MAX:
             self.columns[key] = FIRST + len(self.columns)
-            for block in (*self.window, *self.past, self._open):
-                block.gram = np.pad(block.gram, ((0, 1), (0, 1)))
+            self.window, self.past = self.window.widened(), self.past.widened()
+            self._open.gram = np.pad(self._open.gram, ((0, 1), (0, 1)))
             return
         seen = np.diagonal(self.recent().gram)
         oldest = min(self.columns, key=lambda each: seen[self.columns[each]])
         column = self.columns.pop(oldest)
         self.columns[key] = column
         # Its joules would be taken for others': what it was part of is forgotten altogether.
-        kept = [block for block in self.window if block.gram[column, column] == 0]
-        self.window = deque(kept, maxlen=WINDOW_BLOCKS)
-        self.past = [block for block in self.past if block.gram[column, column] == 0]
+        self.window, self.past = self.window.without(column), self.past.without(column)
         self._filled = 0
         if self._open.gram[column, column] > 0:
             self._open = Block(np.zeros_like(self._open.gram))
-
-
-def _packed(blocks: Collection[Block]) -> tuple[Floats, list[int]]:
-    return np.array([block.gram for block in blocks]), [block.rows for block in blocks]
-
-
-def _unpacked(grams: Floats, rows: list[int]) -> list[Block]:
-    return [Block(gram.copy(), count) for gram, count in zip(grams, rows, strict=True)]
-
-
-def total(blocks: Sequence[Block]) -> Block:
-    """The sums over all rows of some blocks."""
-    return Block(np.sum([block.gram for block in blocks], axis=0), sum(block.rows for block in blocks))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from joulebox.energy.blocks import Block
 from joulebox.energy.confidence import errors, quantile
-from joulebox.energy.fit import bent, fit, intercept, left_over, solve
+from joulebox.energy.fit import bent, fit, left_over, solve
 from joulebox.energy.idle import STALE_S, Idle, QuietPower
+from joulebox.energy.intercept import Intercept
 from joulebox.energy.intervals import Interval, Key
-from joulebox.energy.moments import FIRST, JOULES, SECONDS, Block, Moments, total
+from joulebox.energy.moments import FIRST, JOULES, SECONDS, Moments
 from joulebox.energy.solo import Solo
 from joulebox.energy.weights import Floats
 
@@ -23,6 +26,10 @@ READY_ROWS, KNOWN_ROWS = 20, 5  # in all, and of each model, before two models' 
 NEWEST_BLOCKS = 6  # compared with the rest of the window: has something changed?
 CHANGED_F = 12.0
 CHANGED_PART = 0.03  # of the dynamic energy
+ALONE_ERRORS, ALONE_PART = (
+    3.0,
+    0.05,
+)  # standard errors, and part of the watts, by which a model alone differs from the fit
 
 
 @dataclass
@@ -48,7 +55,8 @@ class Power:
     _row_s: float = ROW_S
     _watts: dict[Key, float] = field(default_factory=dict[Key, float])
     _solo: Solo = field(default_factory=Solo)
-    _intercept: Idle | None = None
+    _intercept: Intercept | None = None
+    """While nothing was quiet for long."""
     _rows: int = 0
     _rows_of: dict[Key, int] = field(default_factory=dict[Key, int])
     _errors: Floats | None = None
@@ -56,10 +64,8 @@ class Power:
     @property
     def idle(self) -> Idle | None:
         """The best that is known of idle power; None where nothing is."""
-        learnt = self.quiet.idle
-        if learnt is not None and (self.quiet.age_s < STALE_S or self._intercept is None):
-            return learnt
-        return self._intercept or self.calibration
+        seen = self._intercept.idle if self._intercept else None
+        return seen or self.quiet.idle or self.calibration
 
     def ready(self, models: Collection[Key]) -> bool:
         """Whether the joules of these can be shared out: idle power is known, and they can be told apart."""
@@ -76,6 +82,7 @@ class Power:
             self.quiet.add(interval.seconds, interval.joules)
         else:
             self.quiet.passed(interval.seconds)
+        self._learn_intercept(interval)
         self._row_s += 0.05 * (max(ROW_S, ROW_DOUBTS * interval.doubt_s) - self._row_s)
         row = self._row
         row.seconds += interval.seconds
@@ -91,15 +98,22 @@ class Power:
             if row.busy_s:
                 self._add(row)
 
+    def _learn_intercept(self, interval: Interval) -> None:
+        if self.quiet.idle is not None and self.quiet.age_s < STALE_S:
+            self._intercept = None
+        elif not interval.quiet:
+            self._intercept = self._intercept or Intercept()
+            self._intercept.learn(interval)
+
     def broken(self) -> None:
         """A gap: what was gathered for a row does not go on."""
         self._row = _Row()
 
     def weights(self, busy_s: Mapping[Key, float]) -> dict[Key, float]:
-        """Each running model's watts, as far as fitted; a model not seen yet counts as the mean of the others."""
-        watts = self._solo.watts(busy_s) if self.nonlinear else None
-        if watts is not None:
-            return watts
+        """Each running model's watts: alone where that is known of all, else as fitted; one not seen yet counts as the others."""
+        alone = self._solo.watts(busy_s)
+        if alone is not None:
+            return alone
         watts = self._watts
         known = [watts[key] for key in busy_s if key in watts]
         other = sum(known) / len(known) if known else 1.0
@@ -120,12 +134,9 @@ class Power:
         self._rows_of = {key: count + (key in row.busy_s) for key, count in counts.items()}
         if closed:
             self._review()
-        recent = self._moments.recent()
-        if self.quiet.idle is None or self.quiet.age_s >= STALE_S:
-            self._intercept = intercept(recent)
         idle = self.idle
         if idle is not None:
-            fitted = fit(recent, idle.watts)
+            fitted = fit(self._moments.recent(), idle.watts)
             watts: list[float] = [] if fitted is None else fitted.watts.tolist()
             self._watts = {key: watts[at - FIRST] for key, at in self._moments.columns.items() if watts}
 
@@ -136,18 +147,30 @@ class Power:
         idle = self.idle
         if idle is None:
             return
-        self.nonlinear = bent(self._moments.recent(), None if idle.source == "regression" else idle.watts)
         self._errors = errors(self._moments.past, idle)
+        fitted = None if idle.source == "regression" else idle.watts
+        self.nonlinear = bent(self._moments.recent(), fitted) or self._contradicted()
+
+    def _contradicted(self) -> bool:
+        """Whether a model alone uses other than the fit gives it: then it is the company that makes the difference."""
+        for key, alone in self._solo.known().items():
+            column = self._moments.columns.get(key, 0) - FIRST
+            if key not in self._watts or self._errors is None or not 0 <= column < len(self._errors):
+                continue
+            off = abs(self._watts[key] - alone.watts)
+            error = math.hypot(alone.error_watts, float(self._errors[column]))
+            if off > ALONE_ERRORS * error and off > ALONE_PART * alone.watts:
+                return True
+        return False
 
 
 def _changed(moments: Moments) -> bool:
     """Whether the newest blocks and the rest of the window are better explained apart (Chow, Econometrica 28, 1960)."""
-    blocks = list(moments.window)
+    blocks = moments.window
     if len(blocks) < 2 * NEWEST_BLOCKS:
         return False
-    new, old = total(blocks[-NEWEST_BLOCKS:]), total(blocks[:-NEWEST_BLOCKS])
-    both = total([new, old])
-    left = [_left_of(block) for block in (new, old, both)]
+    both = blocks.total
+    left = [_left_of(block) for block in (blocks[-NEWEST_BLOCKS:].total, blocks[:-NEWEST_BLOCKS].total, both)]
     if None in left:
         return False
     apart, together = (left[0] or 0.0) + (left[1] or 0.0), left[2] or 0.0

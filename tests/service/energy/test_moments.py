@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 
-from joulebox.energy.moments import MODELS_MAX, PAST_BLOCKS, WINDOW_BLOCKS, Moments, total
+from joulebox.energy.moments import MODELS_MAX, PAST_BLOCKS, WINDOW_BLOCKS, Moments
 
 
 def test_blocks_are_merged_and_lose_nothing() -> None:
@@ -15,7 +15,7 @@ def test_blocks_are_merged_and_lose_nothing() -> None:
         moments.add(0.5, 10.0, 0.0, {("a", "1"): 0.1})
     assert len(moments.window) == WINDOW_BLOCKS
     assert len(moments.past) <= PAST_BLOCKS
-    assert sum(block.rows for block in moments.past) == 20_000
+    assert moments.past.total.rows == 20_000
 
 
 def test_models_that_come_and_go_take_each_others_place() -> None:
@@ -39,5 +39,5 @@ def test_it_is_the_same_once_pickled() -> None:
         for _ in range(200):
             each.add(0.5, 12.0, 0.1, {("a", "1"): 0.3})
     np.testing.assert_array_equal(moments.recent().gram, other.recent().gram)
-    np.testing.assert_array_equal(total(moments.past).gram, total(other.past).gram)
-    assert (other.columns, len(other.past), other.window.maxlen) == (moments.columns, len(moments.past), WINDOW_BLOCKS)
+    np.testing.assert_array_equal(moments.past.total.gram, other.past.total.gram)
+    assert (other.columns, len(other.past), len(other.window)) == (moments.columns, len(moments.past), WINDOW_BLOCKS)
