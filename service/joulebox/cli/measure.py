@@ -23,6 +23,7 @@ from joulebox.host import State, StateError, Utilisation, keep_measurement, open
 from joulebox.package import Package, open_package
 from joulebox.runtime.candidate import Candidate, open_candidates
 from joulebox.runtime.golden import GoldenMismatch
+from joulebox.runtime.rates import load_rates
 from joulebox.runtime.settings import SettingError, load_settings
 
 SECONDS = 5.0
@@ -51,7 +52,7 @@ def measure(
     names, batches = _chosen(opened, variant or []), sorted(set(batch or [1]))
     if len(names) * len(batches) > SUBJECTS_MAX:
         raise UsageError(f"{len(names)} variants × {len(batches)} batches: expected at most {SUBJECTS_MAX} in all")
-    threads = load_settings(os.environ, Path.cwd()).threads
+    threads, rates = load_settings(os.environ, Path.cwd()).threads, load_rates(os.environ)
     try:
         sources = with_ticks(open_sources(os.environ, threads=threads))
     except ValueError as error:
@@ -72,6 +73,7 @@ def measure(
         others_busy=utilisation.others(),
         rows=[_row(*subject, energy) for subject, energy in zip(subjects, energies, strict=True)],
         refused=refused,
+        rates=rates,
         why_no_source="; ".join(f"{missing.reader}: {missing.reason}" for missing in sources.unavailable),
     )
     _finish(measured, state, as_json=as_json)

@@ -13,10 +13,12 @@ from rich.text import Text
 
 import joulebox
 from joulebox.bench.words import joules_and_half, milliseconds, scaled_joules
-from joulebox.energy import Device, weakest
+from joulebox.energy import Device, Rates, weakest
+from joulebox.energy.carbon import OFF
 from joulebox.energy.turns import Energy
 from joulebox.host import Host
 from joulebox.package import Manifest
+from joulebox.runtime.carbon_state import described
 
 JSON_SCHEMA = 1
 BUSY = 0.05  # of the host's CPU time, by others: from here on a note says so
@@ -57,6 +59,7 @@ class Measurement:
     """What was not measured, and why."""
     why_no_source: str
     """What the readers said that found nothing."""
+    rates: Rates = OFF
 
     @property
     def source(self) -> str:
@@ -74,7 +77,8 @@ class Measurement:
             "others_busy": self.others_busy,
             "source": self.source,
             "devices": [_device(device) for device in self.devices],
-            "results": [_result(row) for row in self.rows],
+            "carbon": None if self.rates.off else described(self.rates),
+            "results": [{**_result(row), **_footprint(row, self.rates)} for row in self.rows],
             "not_measured": [{"what": what, "reason": why} for what, why in self.refused.items()],
         }
 
@@ -88,6 +92,7 @@ class Measurement:
         if self.source == "estimated":
             said.append("An estimate's interval says how repeatable it is, not how right.")
         if devices:
+            said += [line for row in self.rows if (line := _footprint_line(row, self.rates))]
             said += [f"{row.variant}, batch {row.batch}: {note}" for row in self.rows if (note := _note(row.energy))]
         if self.others_busy is not None and self.others_busy > BUSY:
             said.append(
@@ -101,6 +106,20 @@ def _note(energy: Energy) -> str:
         return f"joules are unknown: {energy.why}"
     every = energy.turns + energy.left_out
     return f"{energy.left_out} of {every} turns were left out: {energy.why}" if energy.left_out else ""
+
+
+def _footprint(row: Row, rates: Rates) -> dict[str, float | None]:
+    """Of a million inferences, with the idle power of their time; None where it is not known or no rate is set."""
+    joules = row.energy.total_joules_per_item
+    million = None if joules is None else joules * MILLION
+    return {"grams_per_million": rates.grams(million), "cost_per_million": rates.cost(million)}
+
+
+def _footprint_line(row: Row, rates: Rates) -> str:
+    found = _footprint(row, rates)
+    units = {"grams_per_million": "g CO2e", "cost_per_million": rates.price.currency if rates.price else ""}
+    said = [f"{value:.3g} {units[name]}" for name, value in found.items() if value is not None]
+    return f"{row.variant}, batch {row.batch}: {' and '.join(said)} per million, with idle" if said else ""
 
 
 def _device(device: Device) -> dict[str, Any]:

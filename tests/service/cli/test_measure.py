@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,22 @@ def test_an_estimate_has_its_figures_too(run: Any, package: Package, estimated: 
     assert found["source"] == "estimated"
     assert row["idle_watts"] == 2.0
     assert 0 < row["joules_per_inference"] < row["total_joules_per_inference"]
+
+
+def test_grams_and_cost_are_there_where_somebody_has_said_of_what(
+    run: Any, package: Package, estimated: dict[str, str]
+) -> None:
+    unset = run("measure", package.folder, "--seconds", 0.1, "--json", **estimated).json
+    assert (unset["carbon"], unset["results"][0]["grams_per_million"]) == (None, None)
+    rates = {"JOULEBOX_CARBON_INTENSITY": "360", "JOULEBOX_PRICE_KWH": "0.36", "JOULEBOX_CURRENCY": "EUR"}
+    found = run("measure", package.folder, "--seconds", 0.1, "--json", **estimated, **rates).json
+    (row,) = found["results"]
+    million = row["total_joules_per_inference"] * 1e6
+    assert row["grams_per_million"] == pytest.approx(million * 1e-4)
+    assert row["cost_per_million"] == pytest.approx(million * 1e-7)
+    assert found["carbon"]["intensity"]["source"] == "configured"
+    done = run("measure", package.folder, "--seconds", 0.1, COLUMNS="120", **estimated, **rates)
+    assert re.search(r"cpu-fp32, batch 1: \S+ g CO2e and \S+ EUR per million, with idle", done.out)
 
 
 def test_an_estimate_without_idle_power_does_not_know_the_total(
