@@ -33,6 +33,7 @@ class Host:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, budgets: str | None = None) -> None:
         self.now_s, self.slept_s, self.joules = 100.0, 0.0, 1000.0
         self.broken = False
+        self.cpu_ns = 0
         self.budgets = budgets
         self.takes: Callable[[], None] = lambda: None
         self.registries: list[CollectorRegistry] = []
@@ -44,7 +45,7 @@ class Host:
             "time",
             SimpleNamespace(
                 perf_counter=lambda: self.now_s,
-                process_time_ns=lambda: 0,
+                process_time_ns=lambda: self.cpu_ns,
                 clock_gettime=lambda clock: self.now_s + self.slept_s * (clock == "boot"),
                 CLOCK_BOOTTIME="boot",
                 CLOCK_MONOTONIC="monotonic",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import typer
 
-from joulebox.cli.home import server_home
+from joulebox.cli.home import Home, server_home
 from joulebox.cli.signals import Signals
 from joulebox.cli.sockets import steer
 from joulebox.metrics import forget_gauges
@@ -40,14 +40,14 @@ def run(listeners: list[socket.socket], settings: Mapping[str, str], drain_timeo
         settings: environment variables for the workers.
         drain_timeout_s: what the workers have to answer what they have accepted; then they are killed.
     """
-    with server_home() as home:
-        metrics, meeting = home / "metrics", home / "run"
+    with server_home(len(listeners)) as home:
+        metrics, meeting = home.folder / "metrics", home.folder / "run"
         for folder in (metrics, meeting):
             folder.mkdir(mode=0o700)
         environment = {
             **os.environ,
             **settings,
-            "BENTOML_HOME": str(home),
+            "BENTOML_HOME": str(home.folder),
             "BENTOML_DO_NOT_TRACK": "True",
             "JOULEBOX_RUN_FOLDER": str(meeting),
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
@@ -74,13 +74,13 @@ class _Supervisor:
         self,
         listeners: list[socket.socket],
         environment: dict[str, str],
-        home: Path,
+        home: Home,
         drain_timeout_s: float,
         signals: Signals,
     ) -> None:
         self._workers = [_Worker(number, listener) for number, listener in enumerate(listeners, 1)]
         self._environment = environment
-        self._home = home
+        self._home, self._lock = home.folder, home.lock
         self._drain_timeout_s = drain_timeout_s
         self._signals = signals
         self._clean = True
@@ -89,9 +89,14 @@ class _Supervisor:
     def run(self) -> int:
         stopping = False
         while self._clean and not stopping:
-            for worker in self._workers:
-                if worker.process is None and worker.due_s <= time.monotonic():
-                    self._start(worker)
+            try:
+                for worker in self._workers:
+                    if worker.process is None and worker.due_s <= time.monotonic():
+                        self._start(worker)
+            except OSError as error:  # its folder was removed, or there is no room for a process
+                self._clean = False
+                _say(f"error: no worker can be started: {error}; start the server again")
+                break
             stopping = self._asked_to_stop(self._signals.wait(self._wait_s()))
             for worker, status in self._reap():
                 self._replace(worker, status)
@@ -133,7 +138,7 @@ class _Supervisor:
                 [*WORKER, "--fd", str(fd), "--worker-id", str(worker.number), *replacement],
                 env={**self._environment, "JOULEBOX_WORKER_ID": str(worker.number)},
                 cwd=self._home,  # Python puts the working folder first on sys.path: nothing of the user's may lie there
-                pass_fds=[fd],
+                pass_fds=[fd, self._lock],  # a worker that outlives this process keeps the folder
                 preexec_fn=self._prepare,  # noqa: PLW1509  # no other thread of this process runs Python
                 start_new_session=True,  # a terminal's Ctrl-C reaches this process alone, which passes it on once
             )

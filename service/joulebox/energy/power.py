@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,15 +110,23 @@ class Power:
         self._row = _Row()
 
     def weights(self, busy_s: Mapping[Key, float]) -> dict[Key, float]:
-        """Each running model's watts: alone where that is known of all, else as fitted; one not seen yet counts as the others."""
+        """Each running model's watts as fitted; one not seen yet counts as the others. Alone, where it is the company that makes
+        a difference, or where that is surer: with clocks that follow the load, before the fit has shown it."""
         alone = self._solo.watts(busy_s)
-        if alone is not None:
+        if alone is not None and (self.nonlinear or self._surer_alone(busy_s)):
             return alone
         watts = self._watts
         known = [watts[key] for key in busy_s if key in watts]
         other = sum(known) / len(known) if known else 1.0
         found = {key: watts.get(key, other) for key in busy_s}
         return found if sum(found.values()) > 0 else dict.fromkeys(busy_s, 1.0)
+
+    def _surer_alone(self, models: Iterable[Key]) -> bool:
+        known, fitted = self._solo.known(), self._errors
+        if fitted is None:
+            return False
+        columns = {key: self._moments.columns.get(key, 0) - FIRST for key in models}
+        return all(0 <= at < len(fitted) and known[key].error_watts <= fitted[at] for key, at in columns.items())
 
     def error_watts(self, key: Key) -> float | None:
         """Half a 95 % interval of a model's watts; None where too little was seen."""

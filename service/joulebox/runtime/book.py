@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from joulebox.energy import Booking, Device, Idle, Key, Ledger, Mark, Meter, ReadError, Work
 from joulebox.runtime.pace import Pace
 
+SAME = ("reader", "source", "kind", "unit", "note")  # of a device that another process found
+
 Reading = float | ReadError
 """A meter's joules, or why there are none."""
 
@@ -53,14 +55,21 @@ class Book:
         """Where it stands. Only between an `enter` and the next `read`."""
         return Kept(self.meter.device, self.meter.mark(), self.ledger, self.pace)
 
-    def go_on(self, kept: Kept, now_s: float) -> None:
-        """Goes on from another process's book; where the meter cannot, what was used since is unknown."""
+    def go_on(self, kept: Kept, now_s: float) -> bool:
+        """Goes on from another process's book, unless that was of another device; says whether it does.
+
+        Where the meter cannot go on, what was used since is unknown.
+        """
+        device = self.meter.device
+        if any(getattr(device, each) != getattr(kept.device, each) for each in SAME):
+            return False
         self.ledger, self.pace = kept.ledger, kept.pace
         if kept.mark:
             self.meter.resume(kept.mark)
             self.ledger.hand_over()
         else:
             self.ledger.feed(now_s, None, {})
+        return True
 
     def due(self, now_s: float, *, leisurely: bool) -> bool:
         """Whether to ask now; a counter that is not waited for may be asked at any time."""

@@ -9,6 +9,7 @@ import logging
 import pickle
 from dataclasses import dataclass
 
+import joulebox
 from joulebox.runtime.book import Kept
 from joulebox.runtime.fleet import Fleet
 from joulebox.runtime.keeper import KeptBudgets
@@ -33,13 +34,14 @@ def leave(fleet: Fleet, handover: Handover) -> None:
     """Replaces what was left before.
 
     Raises:
-        OSError: it cannot be written; nothing is left then, since what is old would be counted twice.
+        OSError: it cannot be written.
     """
-    try:
-        fleet.write(FILE, pickle.dumps(handover, pickle.HIGHEST_PROTOCOL))
-    except OSError:
-        (fleet.folder / FILE).unlink(missing_ok=True)
-        raise
+    fleet.write(FILE, pickle.dumps((joulebox.__version__, handover), pickle.HIGHEST_PROTOCOL))
+
+
+def forget(fleet: Fleet) -> None:
+    """Removes what was left: what is old would be counted twice."""
+    (fleet.folder / FILE).unlink(missing_ok=True)
 
 
 def take_over(fleet: Fleet) -> Handover | None:
@@ -48,7 +50,11 @@ def take_over(fleet: Fleet) -> Handover | None:
     if left is None:
         return None
     try:
-        return pickle.loads(left)  # noqa: S301  # see above
-    except Exception:  # whatever is wrong with it, energy is counted from now on
-        log.exception("%s cannot be read; energy is counted anew", FILE)
+        version, handover = pickle.loads(left)  # noqa: S301  # see above
+        if version != joulebox.__version__:
+            raise ValueError(f"joulebox {version} has left it, this is {joulebox.__version__}")
+        return handover
+    except Exception as error:  # whatever is wrong with it, energy is counted from now on
+        log.warning("%s cannot be read, energy is counted anew: %s", FILE, error)
+        forget(fleet)
         return None

@@ -21,7 +21,7 @@ from joulebox.runtime.batch import Inference
 from joulebox.runtime.book import Book, Reading
 from joulebox.runtime.energy_metrics import export
 from joulebox.runtime.energy_state import state_of
-from joulebox.runtime.handover import Handover, leave, take_over
+from joulebox.runtime.handover import Handover, forget, leave, take_over
 from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.model import Model
 from joulebox.runtime.pace import INTERVAL_S
@@ -33,6 +33,7 @@ log = logging.getLogger("joulebox.energy")
 LEAST_S = 0.001  # between two polls
 SUSPENDED_S = 0.1
 SNAPSHOT = "energy.json"
+FRESH_S = 2.0  # so old, the leader's decisions hold no more
 
 
 OpenSources = Callable[[Callable[[], float], Mapping[str, float | None]], Sources]
@@ -77,7 +78,12 @@ class Sampler:
         self._slept_s: float | None = None
         self._left = True
         self._took_over = False
-        self._snapshot: dict[str, Any] = {"state": state_of([], None, rates) | keeper.state, "watts": {}}
+        self._snapshot: dict[str, Any] = {
+            "at_s": 0.0,
+            "state": state_of([], None, rates) | keeper.state,
+            "watts": {},
+            "delays": {},
+        }
 
     async def run(self) -> None:
         """Samples until cancelled."""
@@ -94,6 +100,7 @@ class Sampler:
                     await self._poll()
             except Exception:  # figures may stop, serving does not
                 log.exception("sampling energy failed")
+                self._delay({})
             next_s = min([tick_s, *(book.next_s for book in self._books if self._ready)])
             await asyncio.sleep(max(LEAST_S, next_s - time.perf_counter()))
 
@@ -116,14 +123,14 @@ class Sampler:
             reasons = "; ".join(f"{found.reader}: {found.reason}" for found in sources.unavailable)
             log.warning("no energy source: %s", reasons)
         self._books = [Book(meter) for meter in sources.meters]
-        for book in self._books:
-            if book.meter.device.name in kept:
-                book.go_on(kept[book.meter.device.name], time.perf_counter())
-        lost = kept.keys() - {meter.device.name for meter in sources.meters}
+        going_on = {
+            book.meter.device.name
+            for book in self._books
+            if book.meter.device.name in kept and book.go_on(kept[book.meter.device.name], time.perf_counter())
+        }
+        lost = kept.keys() - going_on
         if lost:
-            log.warning(
-                "found by the worker that read the counters before, and not any more: %s", ", ".join(sorted(lost))
-            )
+            log.warning("not found as the worker before had it, so counted anew: %s", ", ".join(sorted(lost)))
         self._sources = sources
 
     async def tick(self) -> None:
@@ -140,8 +147,13 @@ class Sampler:
         else:
             snapshot = self._repository.fleet.read(SNAPSHOT)
             self._snapshot = orjson.loads(snapshot) if snapshot else self._snapshot
+        fresh = time.perf_counter() - self._snapshot["at_s"] < FRESH_S
+        self._delay(self._snapshot["delays"] if fresh else {})
+
+    def _delay(self, delays: Mapping[str, float]) -> None:
+        """Lets the batches of these models wait longer than usual, of no others."""
         for model in self._repository.models.values():
-            model.wait_up_to(self._snapshot.get("delays", {}).get(model.key, 0.0))
+            model.wait_up_to(delays.get(model.key, 0.0))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -169,12 +181,13 @@ class Sampler:
             return
         suspended = self._was_suspended()
         asked = self._books if suspended else due
+        work = self._work.read(now_s)  # before the meters: an estimate goes by the CPU time in it
         if any(book.slow for book in asked):
             readings = await asyncio.to_thread(_read, asked)
             now_s = time.perf_counter()
+            work = self._work.read(now_s)
         else:
             readings = _read(asked)
-        work = self._work.read(now_s)
         for book, reading in zip(asked, readings, strict=True):
             booking = book.enter(now_s, reading, work, suspended=suspended)
             if booking is not None:
@@ -191,12 +204,13 @@ class Sampler:
         a moment from them, but counts nothing twice."""
         fleet = self._repository.fleet
         try:
-            books = {book.meter.device.name: book.kept for book in self._books}
-            leave(fleet, Handover(self._work, books, self._keeper.kept))
             if fleet.workers > 1:
                 fleet.write(SNAPSHOT, orjson.dumps(self._snapshot))
+            books = {book.meter.device.name: book.kept for book in self._books}
+            leave(fleet, Handover(self._work, books, self._keeper.kept))
             self._left = True
         except OSError as error:
+            forget(fleet)
             if self._left:
                 log.warning("the ledgers cannot be kept, and this worker's end would end them: %s", error)
             self._left = False
@@ -211,6 +225,7 @@ class Sampler:
     def _view(self) -> dict[str, Any]:
         keys = {key for book in self._books for key in book.ledger.accounts}
         return {
+            "at_s": time.perf_counter(),
             "state": state_of([(book.meter.device, book.ledger) for book in self._books], self._sources, self._rates)
             | self._keeper.state,
             "watts": {"/".join(key): self._watts(key) for key in keys},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from host import full_disk
 from joulebox.runtime.handover import FILE
-from sampled import IDLE_WATTS, ITEM_S, WATTS, Host, varied
+from sampled import DEVICE, IDLE_WATTS, ITEM_S, WATTS, Host, varied
 
 LABELS = {"device": "cpu-package-0", "source": "measured"}
 
@@ -132,7 +133,7 @@ def test_a_damaged_file_is_reported_and_counting_begins_anew(
     (tmp_path / FILE).write_bytes(b"half a pickle")
     host.lead()
     host.runs(5)
-    assert "cannot be read; energy is counted anew" in caplog.text
+    assert caplog.text.count("energy is counted anew") == 1
     assert host.sampler.state["devices"][0]["joules_total"] == pytest.approx(5 * IDLE_WATTS)
 
 
@@ -149,3 +150,28 @@ def test_a_meter_that_cannot_go_on_leaves_a_gap(host: Host, monkeypatch: pytest.
     assert (device["gaps"], device["idle_source"]) == (1, "learnt")
     assert device["unknown_seconds"] == pytest.approx(5.0)
     assert device["joules_total"] == pytest.approx(15.25 * IDLE_WATTS)
+
+
+def test_another_device_of_the_same_name_is_counted_anew(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A card that was replaced, a battery that says power now and not what is left."""
+    host.runs(10)
+    host.die()
+    monkeypatch.setattr("sampled.DEVICE", replace(DEVICE, note="another"))
+    host.lead()
+    host.runs(2)
+    assert "counted anew: cpu-package-0" in caplog.text
+    assert host.sampler.state["devices"][0]["joules_total"] == pytest.approx(2 * IDLE_WATTS)
+
+
+def test_what_another_version_left_is_not_used(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.runs(10)
+    host.die()
+    monkeypatch.setattr("joulebox.__version__", "99.0")
+    host.lead()
+    host.runs(2)
+    assert "this is 99.0" in caplog.text
+    assert host.sampler.state["devices"][0]["joules_total"] == pytest.approx(2 * IDLE_WATTS)

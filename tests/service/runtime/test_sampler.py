@@ -166,3 +166,20 @@ def test_every_worker_lets_batches_wait_as_the_leader_says(tmp_path: Path) -> No
     asyncio.run(leader.tick())
     asyncio.run(other.tick())
     assert waited == {1: 0.0, 2: 0.0}
+
+
+def test_estimated_energy_goes_to_the_request_that_used_the_cpu(host: Host) -> None:
+    """One request of 30 ms now and then: its CPU time and its busy time are those of one interval."""
+    host.sampler._open_sources = lambda cpu_s, _ticks: Sources(
+        (EstimateMeter(Power(3.0, None, "a test"), 1, cpu_s, clock=lambda: host.now_s),), ()
+    )
+    host.sampler.open()
+    host.ticks()
+    for _ in range(40):
+        host.passes(0.25, {"big": 0.12})
+        host.cpu_ns += 30_000_000
+        host.ticks()
+        host.ticks()
+        host.runs(0.75)
+    (row,) = [row for row in host.sampler.state["models"] if row["model"] == "big"]
+    assert row["dynamic_joules"] == pytest.approx(40 * 0.03 * 3.0, rel=0.05)
