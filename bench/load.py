@@ -46,15 +46,21 @@ def of(figures: Mapping[str, float]) -> Load:
 
 def wrk(running: Running, connections: int, seconds: int, folder: Path) -> Load:
     """A closed loop over that many connections, by one thread."""
+    command = wrk_command(running, connections, seconds, folder)
+    before_s = running.process.cpu_seconds()
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return read_wrk(output, running.process.cpu_seconds() - before_s)
+
+
+def wrk_command(running: Running, connections: int, seconds: int, folder: Path) -> list[str]:
+    """The load generator's command; what it needs is written into `folder`."""
     script, body = folder / "request.lua", folder / "body"
     body.write_bytes(running.request.body)
     headers = [f"wrk.headers['{name}'] = '{value}'" for name, value in running.request.headers.items()]
     read = f"local file = io.open([[{body}]], 'rb')\nwrk.body = file:read('*a')\nfile:close()"
     script.write_text("\n".join(["wrk.method = 'POST'", *headers, read, ""]))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", str(script)]
-    before_s = running.process.cpu_seconds()
-    output = subprocess.run([*command, running.url], capture_output=True, text=True, check=True).stdout
-    return read_wrk(output, running.process.cpu_seconds() - before_s)
+    options = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", str(script)]
+    return ["wrk", *options, running.url]
 
 
 def read_wrk(output: str, cpu_s: float) -> Load:

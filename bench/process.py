@@ -51,10 +51,13 @@ class Process:
         """Stops them where they are; they use no CPU until they are awake again."""
         self._signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
     @contextmanager
     def awake(self) -> Generator[None]:
         """While they may run."""
-        self._signal(signal.SIGCONT)
+        self.resume()
         try:
             yield
         finally:

@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from bench.load import median
 from bench.openloop import CONNECTIONS_MAX
-from bench.results import Compared, Drift, Overloaded
+from bench.results import Accounting, Compared, Drift, Overloaded
 from bench.servers import JOULEBOX
 from bench.targets import Target
 
@@ -102,6 +103,29 @@ def overloads(measured: dict[str, Overloaded | str]) -> Table:
         (*columns, "refusal p50 / p99 ms", "of them expired /s", "not sent / broken / unanswered", "connections"),
         rows,
     )
+
+
+def accounting(measured: dict[tuple[int, int], Accounting | str]) -> Table:
+    """By workers and connections: the ratio, and how sure it is."""
+    notes = [
+        f"{workers} workers, {connections} connections: not run: {each}"
+        for (workers, connections), each in measured.items()
+        if isinstance(each, str)
+    ]
+    seen = [each for each in measured.values() if not isinstance(each, str)]
+    rows: list[tuple[str, ...]] = []
+    for each in seen:
+        on, off = median(each.on), median(each.off)
+        rates = f"{on.requests_per_s:,.0f}", f"{off.requests_per_s:,.0f}", f"{each.ratio:.3f} ± {each.error:.3f}"
+        cpu = f"{on.cpu_us_per_request:,.1f}", f"{off.cpu_us_per_request:,.1f}"
+        rows.append((str(each.workers), str(each.connections), *rates, str(len(each.on)), *cpu))
+    text = (
+        "The same server with a counter that moves and with every source switched off, both under load and awake in turns of "
+        "50 ms; ± one standard error of the median over the rounds. A turn begins with a reading that is due: by its own time "
+        "the server reads more often than if it were never stopped."
+    )
+    columns = ("workers", "connections", "on: requests/s", "off", "on ÷ off", "rounds", "on: CPU µs/request", "off")
+    return Table("Accounting on ÷ off", (*(each.model for each in seen[:1]), text, *notes), columns, rows)
 
 
 def memory(measured: Drift | str) -> Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median as middle
+from statistics import quantiles
 
 from bench.load import Load, median
 from bench.openloop import Overload
@@ -68,6 +70,32 @@ class Overloaded:
     capacity_per_s: float
     deadline_s: float
     seen: Overload
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """The same server with energy accounting and without, round by round."""
+
+    model: str
+    workers: int
+    connections: int
+    on: list[Load]
+    off: list[Load]
+
+    @property
+    def ratio(self) -> float:
+        """Of requests/s, on ÷ off: the median of each round's own."""
+        return middle(self._ratios)
+
+    @property
+    def error(self) -> float:
+        """One standard error of the ratio, by the quartiles (McGill, Tukey and Larsen, Variations of Box Plots, 1978)."""
+        lower, _, upper = quantiles(self._ratios) if len(self.on) > 1 else (0.0, 0.0, inf)
+        return 1.25 * (upper - lower) / 1.35 / len(self.on) ** 0.5
+
+    @property
+    def _ratios(self) -> list[float]:
+        return [on.requests_per_s / off.requests_per_s for on, off in zip(self.on, self.off, strict=True)]
 
 
 @dataclass(frozen=True)

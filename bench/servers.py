@@ -5,9 +5,9 @@ from __future__ import annotations
 import http.client
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ class Server:
     request: Callable[[Model], Request]
     own: bool = True  # runs in this environment, not in one of its own
     pauses: bool = True  # survives being stopped while others are measured
+    settings: Mapping[str, str] = field(default_factory=dict)  # as environment variables
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def serving(server: Server, model: Model, folder: Path) -> Generator[Running]:
     request = server.request(model)
     environment = own_environment() if server.own else foreign_environment()
     quiet = {"BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "True"}
-    with running(server.command(model, port), {**environment, **quiet}, folder) as process:
+    with running(server.command(model, port), {**environment, **quiet, **server.settings}, folder) as process:
         _await_answer(process, port, request, model)
         ready_s = time.monotonic() - process.started_s
         for _ in range(WARM_UP):

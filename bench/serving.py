@@ -20,8 +20,10 @@ import orjson
 from rich.console import Console
 
 from bench import models, report, sections, targets
-from bench.sections import ECHO, IN_PROCESS, Plan
+from bench.accounting import accounting as measure_accounting
+from bench.sections import ECHO, IN_PROCESS
 from bench.servers import JOULEBOX, JOULEBOX_JSON, PEER_NAMES, RAW
+from bench.sidebyside import Plan
 
 CONNECTIONS = (1, 8, 32)
 CONNECTIONS_MEDIUM = (1, 8)
@@ -90,6 +92,14 @@ def memory(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
     out.targets += targets.of_memory(measured)
 
 
+def accounting(plan: Plan, _peers: tuple[str, ...], out: Report) -> None:
+    asked = (*((1, count) for count in CONNECTIONS), (2, CONNECTIONS[-1]))
+    measured = {each: measure_accounting(plan, models.small(), *each) for each in asked}
+    out.figures["accounting"] = [each if isinstance(each, str) else asdict(each) for each in measured.values()]
+    out.tables.append(report.accounting(measured))
+    out.targets += [targets.of_accounting(*asked, each) for asked, each in measured.items()]
+
+
 PARTS: dict[str, Callable[[Plan, tuple[str, ...], Report], None]] = {
     "small": small,
     "medium": medium,
@@ -97,6 +107,7 @@ PARTS: dict[str, Callable[[Plan, tuple[str, ...], Report], None]] = {
     "grpc": grpc,
     "overload": overload,
     "memory": memory,
+    "accounting": accounting,
 }
 
 

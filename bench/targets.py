@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
-from bench.results import Compared, Drift, Overloaded
+from bench.results import Accounting, Compared, Drift, Overloaded
 from bench.sections import ECHO, JOULEBOX_GRPC
 from bench.servers import JOULEBOX, JOULEBOX_JSON, RAW
 
@@ -20,6 +20,7 @@ READY_S_MAX = 6.0
 RESIDENT_MB_MAX = 300.0
 GROWTH_MAX = 0.02  # of resident memory between the first tenth of the requests and the end: flat, within noise
 GOODPUT_MIN = 0.9
+ACCOUNTED_RATIO_MIN = 0.99
 REFUSAL_MS_MAX = 10.0
 
 
@@ -81,6 +82,15 @@ def of_grpc(compared: Compared, calls: tuple[int, ...]) -> Iterator[Target]:
     for count in calls:
         text = f"gRPC unary, {count} calls at once: requests/s ÷ a bare echo's"
         yield at_least(text, compared.ratio(JOULEBOX_GRPC, ECHO, count), GRPC_RATIO_MIN)
+
+
+def of_accounting(workers: int, connections: int, measured: Accounting | str) -> Target:
+    how = f"{connections} connections" + (f", {workers} workers" if workers > 1 else "")
+    text = f"small, {how}: requests/s with accounting ÷ without"
+    if isinstance(measured, str):
+        return at_least(text, None, ACCOUNTED_RATIO_MIN)
+    target = at_least(text, measured.ratio, ACCOUNTED_RATIO_MIN)
+    return replace(target, measured=f"{measured.ratio:.3f} ± {measured.error:.3f}")
 
 
 def of_overload(which: str, measured: Overloaded | str) -> Iterator[Target]:

@@ -14,8 +14,8 @@ from bench import models, openloop, report, sections, servers, serving, targets
 from bench.environments import UnavailableError
 from bench.load import read_wrk
 from bench.results import Compared, Drift, Row
-from bench.sections import Plan
 from bench.servers import JOULEBOX, RAW, SERVERS, Server
+from bench.sidebyside import Plan
 from bench.wire import as_http, raw
 
 ROOT = Path(__file__).parents[2]
