@@ -70,6 +70,7 @@ class Watched:
             Calibration(
                 device=meter.device.name,
                 reader=meter.device.reader,
+                identity=meter.device.identity,
                 source=meter.device.source,
                 watts=outcome.watts,
                 error_watts=outcome.error_watts,

@@ -63,6 +63,11 @@ class Device:
     calibration: Idle | None = None
     """What it uses at rest, as measured on this host on purpose; None where it was not."""
 
+    @property
+    def identity(self) -> str:
+        """What tells it from another of its name: a card by its name and number, which a slot may hold another of tomorrow."""
+        return self.note if self.domain == "gpu" else ""
+
 
 class Meter(Protocol):
     """One device's counter."""

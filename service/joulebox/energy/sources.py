@@ -147,15 +147,19 @@ def with_ticks(
     return replace(sources, meters=tuple(placed.get(id(meter), meter) for meter in sources.meters))
 
 
-def with_calibrations(sources: Sources, calibrations: Mapping[tuple[str, str], Idle]) -> Sources:
-    """The same with idle power that was measured on purpose, by the names of device and reader."""
+def with_calibrations(sources: Sources, calibrations: Mapping[tuple[str, str, str], Idle]) -> Sources:
+    """The same with idle power that was measured on purpose, by the names of device and reader, and `Device.identity`."""
     placed = [
         Placed(meter, replace(meter.device, calibration=idle))
-        if isinstance(meter, Gauge) and (idle := calibrations.get((meter.device.name, meter.device.reader)))
+        if isinstance(meter, Gauge) and (idle := calibrations.get(_named(meter.device)))
         else meter
         for meter in sources.meters
     ]
     return replace(sources, meters=tuple(placed))
+
+
+def _named(device: Device) -> tuple[str, str, str]:
+    return device.name, device.reader, device.identity
 
 
 def _has_unknown_tick(device: Device) -> bool:

@@ -24,6 +24,8 @@ class Calibration(BaseModel):
 
     device: str
     reader: str
+    identity: str = ""
+    """What tells the device from another of its name, where something does."""
     source: str
     watts: Amount
     error_watts: Amount
@@ -60,10 +62,11 @@ def keep_calibrations(state: State, new: Sequence[Calibration]) -> Path:
     Raises:
         StateError: it cannot be written.
     """
-    measured = {(each.device, each.reader) for each in new}
+    measured = {(each.device, each.reader, each.identity) for each in new}
 
     def changed(before: _Calibrations | None) -> _Calibrations:
-        others = [each for each in (before.devices if before else []) if (each.device, each.reader) not in measured]
+        old = before.devices if before else []
+        others = [each for each in old if (each.device, each.reader, each.identity) not in measured]
         return _Calibrations(host=state.host.facts, devices=[*new, *others][:DEVICES_MAX])
 
     return state.change(FILE, _Calibrations, changed)

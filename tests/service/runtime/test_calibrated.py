@@ -38,9 +38,20 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def test_a_ledger_begins_with_its_device_s_calibration(environment: dict[str, str]) -> None:
     (found,) = calibrated(Sources((meter(),), ()), environment).meters
-    assert found.device.calibration == Idle(20.0, 0.2, "calibration")
+    assert found.device.calibration == Idle(20.0, 0.6, "calibration"), "to 3 % at best"
     ledger = Book(found).ledger
     assert (ledger.idle_watts, ledger.idle_source) == (20.0, "calibration")
+
+
+def test_a_card_in_the_place_of_the_calibrated_one_has_none(environment: dict[str, str]) -> None:
+    card = {"device": "gpu-0", "reader": "nvml", "source": "measured", "watts": 40.0, "error_watts": 2.0}
+    card |= {"seconds": 60.0, "tick_seconds": 0.1, "loaded": [], "others_busy": 0.0, "identity": "A100 GPU-1"}
+    about = {"measured_at": "2026-11-22T12:00:00+00:00", "joulebox": "0.1.0"}
+    keep_calibrations(open_state(environment), [Calibration.model_validate(card | about)])
+    for note, expected in (("A100 GPU-1", Idle(40.0, 2.0, "calibration")), ("A100 GPU-2", None)):
+        gpu = CounterMeter(Device("gpu-0", "nvml", "measured", note, domain="gpu"), lambda: 0, 1e-3)
+        (found,) = calibrated(Sources((gpu,), ()), environment).meters
+        assert found.device.calibration == expected
 
 
 @pytest.mark.parametrize(("name", "reader"), [("cpu-package-1", "rapl"), ("cpu-package-0", "hwmon")])
