@@ -11,7 +11,7 @@ from joulebox.energy.blocks import Block
 from joulebox.energy.moments import BEND, FIRST, JOULES, SECONDS
 from joulebox.energy.weights import Columns, Floats, nnls
 
-BENT_ROWS = 20
+FEWEST_ROWS = 20  # beside as many as there are columns
 BENT_F, BENT_PART = 30.0, 0.02  # F of the bend, and the part of the dynamic energy it explains
 RIDGE = 1e-9
 
@@ -57,6 +57,18 @@ def _left(block: Block, idle_watts: float, watts: Floats) -> float:
     return max(0.0, float(weights @ block.gram @ weights))
 
 
+def fit_all(block: Block) -> dict[int, tuple[float, float]]:
+    """Watts of each column and one standard error, idle power fitted too: what it was in the past need not be what it is."""
+    columns = np.insert(np.flatnonzero(np.diagonal(block.gram)[FIRST:] > 0) + FIRST, 0, SECONDS)
+    gram = block.gram[np.ix_(columns, columns)]
+    solved = solve(gram, block.gram[columns, JOULES])
+    if solved is None or block.rows < FEWEST_ROWS + len(columns):
+        return {}
+    noise = left_over(block, columns, solved) / (block.rows - len(columns))
+    errors: Floats = np.sqrt(noise * np.diagonal(np.linalg.inv(gram)))
+    return dict(zip(columns.tolist(), zip(solved.tolist(), errors.tolist(), strict=True), strict=True))
+
+
 def bent(block: Block, idle_watts: float | None) -> bool:
     """Whether power is not the sum of its parts, as under a power cap: Tukey's one degree of freedom for non-additivity.
 
@@ -69,7 +81,7 @@ def bent(block: Block, idle_watts: float | None) -> bool:
     ran = np.flatnonzero(np.diagonal(block.gram)[FIRST:] > 0) + FIRST
     if idle_watts is None:
         ran = np.insert(ran, 0, SECONDS)
-    if block.rows < BENT_ROWS + len(ran) or block.gram[BEND, BEND] <= 0:
+    if block.rows < FEWEST_ROWS + len(ran) or block.gram[BEND, BEND] <= 0:
         return False
     gram = np.array(block.gram)
     gram[JOULES] -= (idle_watts or 0.0) * gram[SECONDS]

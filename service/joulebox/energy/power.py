@@ -10,7 +10,7 @@ import numpy as np
 
 from joulebox.energy.blocks import Block
 from joulebox.energy.confidence import errors, quantile
-from joulebox.energy.fit import bent, fit, left_over, solve
+from joulebox.energy.fit import bent, fit, fit_all, left_over, solve
 from joulebox.energy.idle import STALE_S, Idle, QuietPower
 from joulebox.energy.intercept import Intercept
 from joulebox.energy.intervals import Interval, Key
@@ -161,13 +161,11 @@ class Power:
 
     def _contradicted(self) -> bool:
         """Whether a model alone uses other than the fit gives it: then it is the company that makes the difference."""
+        fitted = fit_all(self._moments.recent())
         for key, alone in self._solo.known().items():
-            column = self._moments.columns.get(key, 0) - FIRST
-            if key not in self._watts or self._errors is None or not 0 <= column < len(self._errors):
-                continue
-            off = abs(self._watts[key] - alone.watts)
-            error = math.hypot(alone.error_watts, float(self._errors[column]))
-            if off > ALONE_ERRORS * error and off > ALONE_PART * alone.watts:
+            watts, error = fitted.get(self._moments.columns.get(key, -1), (alone.watts, 0.0))
+            off = abs(watts - alone.watts)
+            if off > ALONE_PART * alone.watts and off > ALONE_ERRORS * math.hypot(alone.error_watts, error):
                 return True
         return False
 

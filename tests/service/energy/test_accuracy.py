@@ -59,6 +59,7 @@ def test_where_clocks_follow_the_load_it_stays_far_nearer_than_busy_time(governo
     outcomes = [run(replace(HOST, governor=governor), Counter(0.1), seed) for seed in range(5)]
     assert max(median_errors(outcomes)) < limit
     assert min(outcome.error_by_busy_time(1) for outcome in outcomes) > 0.35
+    assert sum(outcome.ledger.nonlinear for outcome in outcomes) >= 4
 
 
 def test_batches_of_many_sizes_are_shared_out_within_five_per_cent() -> None:
