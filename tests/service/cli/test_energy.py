@@ -21,7 +21,7 @@ from rapl import IDLE_WATTS, RUN, TICK_S, WATTS, package
 from servers import Server, running, wait_until
 
 BURSTS = {"big": (0.4, 0.5), "small": (0.3, 0.6)}  # mean seconds of work and of pause
-LEARN_S, MEASURE_S = 25.0, 30.0
+LEARN_S, MEASURE_S = 20.0, 25.0
 STALE_S = 0.8  # at most, what `/energy` says is old: a tick, the sampler's turn, another worker's turn
 IMAGE = [{"name": "image", "shape": [1, 1, 4, 4], "datatype": "FP32", "data": [1.0] * 16}]
 ENERGY = "joulebox_inference_energy_joules_total"
