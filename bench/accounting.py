@@ -29,7 +29,7 @@ from bench.sidebyside import Plan, reason, served
 from joulebox.energy.sources import READERS
 
 ERROR = 0.005  # of the ratio, at which it is known well enough
-STARTS_MAX = 30
+STARTS_MAX = 10
 ROUND_S = 6  # for each second that is planned
 TURN_S = 0.05
 END_S = 0.2  # the load generators end while both servers stand still
@@ -61,7 +61,7 @@ def _measure(plan: Plan, model: Model, seen: Accounting) -> None:
     workers = {"JOULEBOX_WORKERS": str(seen.workers)}
     nothing = {"JOULEBOX_ENERGY_OFF": ",".join(READERS), "JOULEBOX_CPU_WATTS": "off", **workers}
     with (
-        _counter() as sysfs,
+        moving_counter() as sysfs,
         _serving(model, nothing, []) as off,
         _serving(model, {"JOULEBOX_SYSFS": str(sysfs), **workers}, ["rapl"]) as on,
     ):
@@ -118,7 +118,7 @@ def _readers(started: Running) -> list[str]:
 
 
 @contextmanager
-def _counter() -> Generator[Path]:
+def moving_counter() -> Generator[Path]:
     """What stands for /sys, with a counter that moves."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         sysfs = Path(folder, "sys")

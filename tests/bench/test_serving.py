@@ -6,17 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
-from bench import models, openloop, report, sections, servers, serving, targets
+from bench import accounting, models, openloop, report, sections, servers, serving, targets
 from bench.environments import UnavailableError
 from bench.load import read_wrk
-from bench.results import Compared, Drift, Row
+from bench.results import Accounting, Compared, Drift, Row
 from bench.servers import JOULEBOX, RAW, SERVERS, Server
 from bench.sidebyside import Plan
 from bench.wire import as_http, raw
+
+from joulebox.energy import rapl
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan(rounds=1, seconds=1, requests=1, say=lambda _text: None)
@@ -68,6 +72,29 @@ def test_memory_that_grows_is_not_flat() -> None:
     assert verdicts(100, 120, 120, 121) == [True, True, True]
     assert verdicts(100, 120, 130, 140) == [True, True, False]
     assert verdicts(290, 301, 301, 301) == [True, False, True]
+
+
+def test_the_ratio_of_accounting_is_the_median_of_the_rounds_with_its_standard_error() -> None:
+    on, off = ([a_load(rate) for rate in rates] for rates in ([99.0, 98.0, 50.0, 100.0], [100.0, 100.0, 50.0, 100.0]))
+    seen = Accounting("a model", 1, 8, on, off)
+    assert seen.ratio == 0.995
+    assert 0.001 < seen.error < 0.02
+    assert Accounting("a model", 1, 8, on[:1], off[:1]).error == inf
+    table = report.accounting({(1, 8): seen, (2, 8): "it ended: no"})
+    assert table.rows[0][:4] == ("1", "8", "98", "100")
+    assert "2 workers, 8 connections: not run: it ended: no" in table.notes
+    assert targets.of_accounting(1, 8, seen).met
+    assert targets.of_accounting(2, 8, "it ended: no").met is None
+
+
+def test_the_counter_that_moves_is_read_as_a_package() -> None:
+    with accounting.moving_counter() as sysfs:
+        (meter,) = rapl.probe(sysfs)
+        before, until_s = meter.joules(), time.monotonic() + 10
+        while meter.joules() == before:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+    assert (meter.device.name, meter.device.source) == ("cpu-package-0", "measured")
 
 
 def test_a_server_that_did_not_run_is_in_the_page_with_the_reason() -> None:
@@ -129,9 +156,20 @@ def test_unknown_parts_and_peers_are_refused(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.slow
 @needs_wrk
+def test_servers_with_and_without_accounting_answer_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "STARTS_MAX", 1)
+    seen = accounting.accounting(replace(PLAN, rounds=2), models.small(), workers=2, connections=8)
+    assert isinstance(seen, Accounting), seen
+    assert all(load.requests and not load.errors for load in [*seen.on, *seen.off])
+    assert len(seen.on) == len(seen.off) == 2
+
+
+@pytest.mark.slow
+@needs_wrk
 def test_every_part_runs(tmp_path: Path) -> None:
     figures, page = tmp_path / "figures.json", tmp_path / "page.md"
-    options = ["--peers", "none", "--rounds", "1", "--seconds", "1", "--requests", "1"]
+    parts = ",".join(part for part in serving.PARTS if part != "accounting")
+    options = ["--only", parts, "--peers", "none", "--rounds", "1", "--seconds", "1", "--requests", "1"]
     command = [sys.executable, "-m", "bench.serving", *options, "--json", str(figures), "--markdown", str(page)]
     subprocess.run(command, cwd=ROOT, check=True)
     seen = json.loads(figures.read_text("utf-8"))
