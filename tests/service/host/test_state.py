@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,20 +155,22 @@ def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def _writes(folder: Path, number: int) -> None:
-    for _ in range(20):
-        keep_calibrations(state_in(folder), [calibration(f"device-{number}")])
-
-
 def test_writers_at_once_lose_nothing_of_each_other(tmp_path: Path) -> None:
-    fork = multiprocessing.get_context("spawn")
-    writers = [fork.Process(target=_writes, args=(tmp_path, number)) for number in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    writers = [_writer(tmp_path, f"device-{number}") for number in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert {each.device for each in read_calibrations(state_in(tmp_path))} == {"device-0", "device-1", "device-2"}
+
+
+def _writer(folder: Path, device: str) -> subprocess.Popen[bytes]:
+    """A process of its own that keeps one device's calibration twenty times."""
+    kept = repr(calibration(device))
+    state = f"State(Host({'0' * 16!r}, 'x86_64', None, 2, 8, None), Path({str(folder)!r}) / 'hosts' / {'0' * 16!r})"
+    code = (
+        "from pathlib import Path\n"
+        "from joulebox.host import Calibration, Host, State, keep_calibrations\n"
+        f"for _ in range(20):\n    keep_calibrations({state}, [{kept}])\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code])
 
 
 def test_the_newest_measurements_are_kept(tmp_path: Path) -> None:
