@@ -92,10 +92,10 @@ teacher: install data ## train the teacher of the shipped model anew (most of an
 
 package: install data ## build the shipped model package anew, under its full gate, and the picture of it
 	$(BIN)/joulebox build $(RECIPE) --profile full --out $(PACKAGE)
-	$(BIN)/python -m joulebox_build.picture $(PACKAGE) docs/accuracy-vs-size.png
+	$(BIN)/python -m joulebox_build.report.picture $(PACKAGE) docs/accuracy-vs-size.png
 
 wheel: install ## build joulebox's wheel and its exact requirements into wheels/, which `bentoml build` puts into the bento
-	@$(BIN)/python -m joulebox_build.wheel wheels
+	@$(BIN)/python -m joulebox_build.packing.wheel wheels
 
 bento: wheel ## build the bento of the shipped model
 	$(BIN)/bentoml build

@@ -25,10 +25,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from joulebox.package import Package, PackageError, open_package
-from joulebox_build.dataset import Split
+from joulebox_build.data.dataset import Split
 from joulebox_build.errors import BuildError
-from joulebox_build.model import load_folder
 from joulebox_build.recipe import load_recipe
+from joulebox_build.train.model import load_folder
 
 BIN = Path(sys.executable).parent
 CACHE = Path(__file__).resolve().parents[1] / ".cache/build"  # kept, so that a second demo trains nothing

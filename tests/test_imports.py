@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from joulebox_build.wheel import write_wheel
+from joulebox_build.packing.wheel import write_wheel
 
 HEAVY = {"torch", "onnx", "onnxscript", "onnxslim", "sklearn", "matplotlib", "joulebox_build"}
 

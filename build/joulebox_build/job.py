@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joulebox.package.digest import canonical, sha256
-from joulebox_build.dataset import Dataset, Split
-from joulebox_build.inference import normalized
-from joulebox_build.model import ModelFolder, check_networks, load_data, load_folder
+from joulebox_build.data.dataset import Dataset, Split
+from joulebox_build.graph.inference import normalized
 from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
-from joulebox_build.teacher import weights_path
+from joulebox_build.train.model import ModelFolder, check_networks, load_data, load_folder
+from joulebox_build.train.teacher import weights_path
 
 STAGES = {  # stage to the modules with its code; those that they import count too
-    "teacher": ("export", "teacher"),
-    "teacher-logits": ("teacher", "views"),
-    "distill": ("distill", "train", "views"),
-    "export": ("export",),
-    "quantize": ("inference", "quantize"),
-    "baseline": ("baseline", "inference"),
-    "calibrate": ("calibration", "inference"),
-    "evaluate": ("quality",),
-    "measure": ("cost",),
-    "duplicates": ("dataset",),
+    "teacher": ("graph.export", "train.teacher"),
+    "teacher-logits": ("train.teacher", "train.views"),
+    "distill": ("train.distill", "train.fit", "train.views"),
+    "export": ("graph.export",),
+    "quantize": ("graph.inference", "compress.quantize"),
+    "baseline": ("judge.baseline", "graph.inference"),
+    "calibrate": ("judge.calibration", "graph.inference"),
+    "evaluate": ("judge.quality",),
+    "measure": ("judge.cost",),
+    "duplicates": ("data.dataset",),
 }
 IN_LINEAGE = ("teacher", "teacher-logits", "distill", "export", "quantize", "baseline", "calibrate")
 

@@ -10,15 +10,16 @@ from typing import Any
 
 from joulebox.host import describe_host
 from joulebox.package import Package
-from joulebox_build import gate, steps
+from joulebox_build import steps
 from joulebox_build.errors import GateError
 from joulebox_build.job import Job, open_job
-from joulebox_build.model import parameters
+from joulebox_build.judge import gate
+from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
-from joulebox_build.report import Figures, Report
-from joulebox_build.seal import Content, golden_samples, seal
+from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Artifact, Stages
+from joulebox_build.train.model import parameters
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,21 @@ import safetensors.torch
 from numpy.typing import NDArray
 
 from joulebox.host import describe_host
-from joulebox_build.baseline import fit_logistic_regression, to_onnx
-from joulebox_build.calibration import fit_temperature
-from joulebox_build.cost import Cost, energy_sources, measure
-from joulebox_build.distill import View, distillation
-from joulebox_build.export import export
-from joulebox_build.inference import outputs
+from joulebox_build.compress.quantize import quantize
+from joulebox_build.graph.export import export
+from joulebox_build.graph.inference import outputs
 from joulebox_build.job import Job
-from joulebox_build.model import normalizer, seeded
+from joulebox_build.judge.baseline import fit_logistic_regression, to_onnx
+from joulebox_build.judge.calibration import fit_temperature
+from joulebox_build.judge.cost import Cost, energy_sources, measure
+from joulebox_build.judge.quality import Quality, evaluate
 from joulebox_build.progress import bar
-from joulebox_build.quality import Quality, evaluate
-from joulebox_build.quantize import quantize
 from joulebox_build.stage import Artifact
-from joulebox_build.teacher import load_teacher
-from joulebox_build.train import Lesson, as_json, fit
-from joulebox_build.views import teacher_logits, view
+from joulebox_build.train.distill import View, distillation
+from joulebox_build.train.fit import Lesson, as_json, fit
+from joulebox_build.train.model import normalizer, seeded
+from joulebox_build.train.teacher import load_teacher
+from joulebox_build.train.views import teacher_logits, view
 
 MODEL = "model.onnx"
 LOGITS = "logits.npy"

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from joulebox_build.dataset import Dataset, Split, find_files, stratified_holdout
+from joulebox_build.data.dataset import Dataset, Split, find_files, stratified_holdout
 
 LABELS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 VALIDATION = 5000  # of the 60,000 training images; the 10,000 test images are read for the report alone

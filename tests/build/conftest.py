@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from joulebox.package import Package
-from joulebox_build.model import load_folder
 from joulebox_build.pipeline import Built, build, pack
 from joulebox_build.progress import Silent
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Stages
-from joulebox_build.teacher import save_weights, train_teacher
+from joulebox_build.train.model import load_folder
+from joulebox_build.train.teacher import save_weights, train_teacher
 
 MODEL = """
 from torch import nn
@@ -38,7 +38,7 @@ def student():
 
 DATA = """
 import numpy as np
-from joulebox_build.dataset import Dataset, Split, stratified_holdout
+from joulebox_build.data.dataset import Dataset, Split, stratified_holdout
 
 TEST_SEED = 1
 
@@ -133,7 +133,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _quick_costs() -> Iterator[None]:
     """What models cost is measured in less time than for a report that somebody reads."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("joulebox_build.cost.WORK_S", 0.05)
+        patch.setattr("joulebox_build.judge.cost.WORK_S", 0.05)
         yield
 
 

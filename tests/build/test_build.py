@@ -16,7 +16,7 @@ from markupsafe import escape
 
 from joulebox.package import open_package
 from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
-from joulebox_build.inference import outputs
+from joulebox_build.graph.inference import outputs
 from joulebox_build.pipeline import build, pack
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
@@ -177,15 +177,15 @@ def test_a_folder_that_does_not_fit_its_recipe_is_refused(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from joulebox_build import train
-from joulebox_build.commands import build
-keep, epochs = train._keep, []
+from joulebox_build.train import fit
+from joulebox_build.commands.build import build
+keep, epochs = fit._keep, []
 def keep_and_die(*arguments):
     keep(*arguments)
     epochs.append(1)
     if len(epochs) == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-train._keep = keep_and_die
+fit._keep = keep_and_die
 build(Path(sys.argv[1]), Path(sys.argv[2]), "quick", as_json=True)
 """
 

@@ -10,9 +10,9 @@ from joulebox_build.provenance import sources
 
 
 def test_modules_that_are_imported_near_or_far_count() -> None:
-    found = sources("joulebox_build.distill")
-    assert {"joulebox_build.distill", "joulebox_build.train", "joulebox_build.model"} <= found.keys()
-    assert "joulebox_build.report" not in found
+    found = sources("joulebox_build.train.distill")
+    assert {"joulebox_build.train.distill", "joulebox_build.train.fit", "joulebox_build.train.model"} <= found.keys()
+    assert "joulebox_build.report.report" not in found
 
 
 def test_every_stage_names_modules_that_exist() -> None:

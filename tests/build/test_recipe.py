@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from joulebox_build.errors import RecipeError
-from joulebox_build.model import load_folder
 from joulebox_build.recipe import load_recipe
-from joulebox_build.teacher import load_teacher
+from joulebox_build.train.model import load_folder
+from joulebox_build.train.teacher import load_teacher
 
 
 def set_key(path: str, value: Any) -> Any:

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from joulebox_build.model import load_folder
 from joulebox_build.recipe import load_recipe
+from joulebox_build.train.model import load_folder
 from servers import running
 
 ROOT = Path(__file__).resolve().parents[2]

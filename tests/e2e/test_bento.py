@@ -64,7 +64,7 @@ def test_bentos_of_the_checkout_and_of_a_package_are_served(
     tmp_path: Path,
 ) -> None:
     version = open_package(package).manifest.version
-    run(sys.executable, "-m", "joulebox_build.wheel", "wheels", environment=environment, folder=root)
+    run(sys.executable, "-m", "joulebox_build.packing.wheel", "wheels", environment=environment, folder=root)
     tag = run(BIN / "bentoml", "build", "--output", "tag", environment=environment, folder=root).strip()
     checkout = Path(environment["BENTOML_HOME"], "bentos", *tag.removeprefix("__tag__:").split(":"))
     packed = orjson.loads(run(BIN / "joulebox", "pack", package, "--json", environment=environment, folder=tmp_path))
@@ -86,7 +86,7 @@ def test_without_our_wheel_bentoml_build_says_how_to_make_it(
     checkout.mkdir()
     run("cp", "-r", root / "service", root / "bentofile.yaml", checkout, environment=environment, folder=root)
     if damage == "old":
-        run(sys.executable, "-m", "joulebox_build.wheel", "wheels", environment=environment, folder=checkout)
+        run(sys.executable, "-m", "joulebox_build.packing.wheel", "wheels", environment=environment, folder=checkout)
         (checkout / "service/joulebox/__init__.py").write_text("'changed'\n")
     result = subprocess.run(
         [BIN / "bentoml", "build"], env=environment, cwd=checkout, capture_output=True, text=True, check=False

@@ -13,7 +13,9 @@ INSTALLED_BYTES_MAX = 240e6  # the whole CPU runtime, without bytecode
 
 
 def test_the_cpu_runtime_is_small(root: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "joulebox_build.wheel", tmp_path / "wheels"], env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "joulebox_build.packing.wheel", tmp_path / "wheels"], env=environment, check=True
+    )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "device"], env=environment, check=True)
     target = tmp_path / "device/lib"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--target", target]

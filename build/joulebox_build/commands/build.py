@@ -1,0 +1,92 @@
+"""The build host's commands, which `joulebox` shows where this package is installed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from joulebox.package import Package
+from joulebox_build import pipeline
+from joulebox_build.errors import BuildError, GateError
+from joulebox_build.judge import gate
+from joulebox_build.progress import bar
+from joulebox_build.recipe import load_recipe
+from joulebox_build.stage import Artifact, Stages
+from joulebox_build.train.model import load_data, load_folder
+from joulebox_build.train.teacher import save_weights, train_teacher, write_card
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, such as models/fashion/recipe.yaml.", metavar="RECIPE")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Where the package goes: DIR/VERSION, with DIR/current pointing to it.")
+]
+ProfileName = Annotated[str, typer.Option("--profile", help="Which of the recipe's profiles to build.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of tables.")]
+
+
+def teacher(recipe_path: RecipePath) -> None:
+    """Train the recipe's teacher and keep its weights, with a card saying how they were made."""
+    recipe = load_recipe(recipe_path)
+    folder = load_folder(recipe)
+    data = load_data(folder, recipe)
+    with bar("teacher", recipe.teacher.training.epochs) as progress:
+        trained = train_teacher(recipe, folder, data, progress)
+    save_weights(trained.network, recipe.path(recipe.teacher.weights))
+    typer.echo(write_card(recipe, data, trained, folder).read_text("utf-8"))
+
+
+def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_json: Json = False) -> None:
+    """Make, judge and pack the recipe's small model: distil, quantize, compare, hold against the gate, seal."""
+    if out.exists() and not out.is_dir():
+        raise BuildError(f"--out {out} is a file; expected a folder, which is made where there is none")
+    stages = Stages(say=_say)
+    built = pipeline.build(load_recipe(recipe_path), profile, stages)
+    try:
+        package = pipeline.pack(built, out)
+    except GateError:
+        _show(built, None, stages, as_json=as_json)
+        raise
+    _show(built, package, stages, as_json=as_json)
+
+
+def _say(made: Artifact) -> None:
+    how = "cached" if made.cached else f"made in {made.seconds:.1f} s"
+    named = f"{made.stage} ({made.of})" if made.of else made.stage
+    Console(stderr=True, highlight=False).print(f"{named}: {how}")
+
+
+def _show(built: pipeline.Built, package: Package | None, stages: Stages, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(_as_json(built, package, stages), ensure_ascii=False, allow_nan=False))
+        return
+    console = Console()
+    console.print(built.report.table())
+    console.print(gate.table(built.report.gate))
+    if package is not None:
+        console.print(f"package {package.manifest.version} is at {package.folder}", soft_wrap=True, highlight=False)
+
+
+def _as_json(built: pipeline.Built, package: Package | None, stages: Stages) -> dict[str, Any]:
+    return {
+        "name": built.report.name,
+        "profile": built.report.profile,
+        "version": package.manifest.version if package else None,
+        "package": str(package.folder) if package else None,
+        "passed": built.report.passed,
+        "gate": [result.model_dump() for result in built.report.gate],
+        "models": [asdict(figures) for figures in built.report.models],
+        "stages": [
+            {
+                "stage": made.stage,
+                "of": made.of,
+                "key": made.key,
+                "cached": made.cached,
+                "seconds": round(made.seconds, 3),
+            }
+            for made in stages.log
+        ],
+    }

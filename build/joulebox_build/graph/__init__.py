@@ -1,0 +1,1 @@
+"""ONNX graphs: made from networks, read, brought into one form, run."""

@@ -1,0 +1,66 @@
+"""From a trained torch network to one ONNX file."""
+
+# torch annotates only part of itself.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Generator, Sequence
+
+import torch
+from torch import nn
+
+from joulebox_build.errors import RecipeError
+from joulebox_build.graph.canonical import INPUT, OUTPUT, canonical_bytes
+
+OPSET = 18
+
+
+def export(network: nn.Module, shape: Sequence[int]) -> bytes:
+    """The network for inference as ONNX: a free batch dimension, batch norms folded into convolutions.
+
+    Args:
+        shape: of one input, `[C, H, W]`.
+
+    Raises:
+        RecipeError: the network has something that ONNX cannot express.
+    """
+    network.eval()
+    example = torch.zeros(2, *shape)  # a batch of one would be taken for a constant
+    try:
+        with quiet():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: "batch"},),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        raise RecipeError(
+            f"model: the network cannot be exported to ONNX: {str(error).strip().splitlines()[0]}"
+        ) from error
+    if program is None:
+        raise RecipeError("model: the network cannot be exported to ONNX: the exporter gave nothing")
+    return canonical_bytes(program.model_proto)
+
+
+@contextlib.contextmanager
+def quiet() -> Generator[None]:
+    """Keeps the exporter's and the quantizer's chatter off the terminal; exceptions carry what matters."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,1 @@
+"""A finished ONNX model becomes a package."""

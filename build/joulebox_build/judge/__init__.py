@@ -1,0 +1,1 @@
+"""What a model is worth: quality, cost, simpler methods beside it, and the gate."""

@@ -1,0 +1,67 @@
+"""The simpler method that the student has to beat: multinomial logistic regression on the normalised pixels."""
+
+# scikit-learn annotates only part of itself.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from joulebox_build.graph.canonical import INPUT, OUTPUT, canonical_bytes
+from joulebox_build.graph.export import OPSET
+
+INVERSE_PENALTY = 0.1  # scikit-learn's C; its default, 1, does no better on images
+_TWO = np.asarray([-0.5, 0.5], np.float32)
+IR_VERSION = 10  # the newest that ONNX Runtime 1.20 reads
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Weights float32 `[pixels, classes]`, bias float32 `[classes]`, and whether the solver got to its end."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    iterations: int
+    converged: bool
+
+
+def fit_logistic_regression(inputs: NDArray[np.float32], labels: NDArray[np.int64], *, iterations: int) -> Linear:
+    """L-BFGS from zero, so there is no chance in it; after so many iterations it stops wherever it is.
+
+    Args:
+        inputs: normalised images `[N, C, H, W]`.
+        labels: class numbers `[N]`, each class at least once.
+    """
+    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, which the report shows
+        model.fit(inputs.reshape(len(inputs), -1), labels)
+    weights, bias = np.asarray(model.coef_, np.float32).T, np.asarray(model.intercept_, np.float32)
+    if weights.shape[1] == 1:  # of two classes, scikit-learn keeps the second one's only
+        weights, bias = weights * _TWO, bias * _TWO
+    done = int(np.max(model.n_iter_))
+    return Linear(weights, bias, done, done < iterations)
+
+
+def to_onnx(linear: Linear, shape: tuple[int, ...]) -> bytes:
+    """The same as an ONNX model of inputs `[N, *shape]`, so that it is measured like the networks."""
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", [INPUT], ["pixels"], axis=1),
+            helper.make_node("Gemm", ["pixels", "weights", "bias"], [OUTPUT]),
+        ],
+        "model",
+        [helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", len(linear.bias)])],
+        [numpy_helper.from_array(linear.weights, "weights"), numpy_helper.from_array(linear.bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return canonical_bytes(model)

@@ -1,0 +1,1 @@
+"""Packages, bentos and the wheel that goes into them."""

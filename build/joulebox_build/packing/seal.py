@@ -1,0 +1,117 @@
+"""Sealing: what the build made becomes a model package, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from joulebox.package import Package, write_package
+from joulebox.package.digest import canonical, sha256
+from joulebox.package.manifest import GateResult
+from joulebox_build.errors import BuildError
+from joulebox_build.graph.canonical import INPUT, OUTPUT
+from joulebox_build.graph.inference import PROVIDER, outputs
+from joulebox_build.recipe import Recipe
+
+ENGINE_VERSION_MIN = "1.20"  # of ONNX Runtime: reads IR version 10 and opset 18
+GOLDEN = "golden.npz"
+FILES = {"fp32": "variants/cpu-fp32.onnx", "int8": "variants/cpu-int8.onnx"}
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
+
+# A variant may differ from the golden outputs by its own error here times MARGIN, plus SLACK of the largest logit.
+# Other CPUs sum floats in another order (about 1e-6 of the value) and, without VNNI, round or saturate int8 otherwise.
+MARGIN = {"fp32": 4.0, "int8": 2.0}
+SLACK = {"fp32": 1e-4, "int8": 0.02}
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A `.npz` whose bytes depend on the arrays alone (numpy's own carries the time)."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in sorted(arrays.items()):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", EPOCH), member.getvalue())
+    return content.getvalue()
+
+
+def golden_samples(inputs: NDArray[np.float32], count: int, *, seed: int) -> NDArray[np.float32]:
+    """So many of the inputs `[N, C, H, W]`, drawn without replacement."""
+    drawn = np.random.default_rng(seed).choice(len(inputs), min(count, len(inputs)), replace=False)
+    return inputs[np.sort(drawn)]
+
+
+def tolerance(precision: str, reference: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
+    """The largest absolute difference that the variant is let through with, in two digits."""
+    error = float(np.abs(actual - reference).max())
+    allowed = MARGIN[precision] * error + SLACK[precision] * float(np.abs(reference).max())
+    return float(f"{allowed:.2g}")
+
+
+@dataclass(frozen=True)
+class Content:
+    """What goes into a package.
+
+    `variants` are ONNX files by precision, `fp32` and `int8`. `golden` are inputs of validation data, normalised
+    `[N, C, H, W]`; the fp32 model gives their reference outputs. `evidence` is file name to content: figures of this
+    machine belong there, as it lies outside the version.
+    """
+
+    labels: tuple[str, ...]
+    variants: Mapping[str, bytes]
+    golden: NDArray[np.float32]
+    temperature: float
+    gate: list[GateResult]
+    made_of: Mapping[str, Any]
+    evidence: Mapping[str, bytes]
+
+
+def seal(out: Path, recipe: Recipe, content: Content) -> Package:
+    """Writes the package and makes it the current one of `out`.
+
+    Raises:
+        BuildError: `out` cannot be written.
+    """
+    golden, labels = content.golden, list(content.labels)
+    reference = outputs(content.variants["fp32"], golden)
+    fields = {
+        "schema_version": 1,
+        "name": recipe.name,
+        "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *golden.shape[1:]]}],
+        "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(labels)]}],
+        "preprocess": recipe.preprocess.model_dump(),
+        "postprocess": {"kind": "classify", "temperature": content.temperature, "top": min(3, len(labels))},
+        "labels": labels,
+        "variants": [
+            _variant(precision, tolerance(precision, reference, outputs(content.variants[precision], golden)))
+            for precision in ("int8", "fp32")
+        ],
+        "golden": {"file": GOLDEN, "samples": len(golden)},
+        "gate": [result.model_dump() for result in content.gate],
+        "lineage": {"inputs": sha256(canonical(content.made_of)), "made_of": dict(content.made_of)},
+    }
+    files = {FILES[precision]: model for precision, model in content.variants.items()}
+    files[GOLDEN] = npz({f"input.{INPUT}": golden, f"output.{OUTPUT}": reference})
+    try:
+        return write_package(out, fields, files, content.evidence)
+    except OSError as error:
+        raise BuildError(f"the package cannot be written to {out}: {error.strerror}") from error
+
+
+def _variant(precision: str, golden_tolerance: float) -> dict[str, Any]:
+    return {
+        "name": f"cpu-{precision}",
+        "file": FILES[precision],
+        "engine": "onnxruntime",
+        "provider": PROVIDER,
+        "engine_version_min": ENGINE_VERSION_MIN,
+        "precision": precision,
+        "golden_tolerance": golden_tolerance,
+    }

@@ -1,0 +1,33 @@
+"""Sealed files have the same bytes each time, and tolerances follow what was measured."""
+
+import io
+import time
+
+import numpy as np
+import pytest
+
+from joulebox_build.packing.seal import golden_samples, npz, tolerance
+
+
+def test_an_npz_has_the_same_bytes_later_and_is_read_by_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = {"input.image": np.arange(6, dtype=np.float32).reshape(2, 3), "output.logits": np.ones(2, np.float32)}
+    first = npz(arrays)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    assert npz(dict(reversed(arrays.items()))) == first
+    with np.load(io.BytesIO(first)) as read:
+        assert {name: read[name].tolist() for name in read.files} == {name: a.tolist() for name, a in arrays.items()}
+
+
+def test_golden_samples_are_drawn_once_each() -> None:
+    inputs = np.arange(50, dtype=np.float32)[:, None]
+    drawn = golden_samples(inputs, 20, seed=1)
+    assert len(set(drawn.ravel())) == 20
+    assert np.array_equal(drawn, golden_samples(inputs, 20, seed=1))
+    assert len(golden_samples(inputs, 99, seed=1)) == 50
+
+
+def test_a_tolerance_is_above_the_measured_error_and_grows_with_it() -> None:
+    reference = np.asarray([[10.0, -5.0]], np.float32)
+    near, far = (tolerance("int8", reference, reference + np.float32(error)) for error in (0.1, 0.5))
+    assert 0.1 < near < far < 1.5
+    assert 0 < tolerance("fp32", reference, reference) < 0.01
