@@ -135,7 +135,7 @@ def ask(client: httpx.Client, split: Split, labels: tuple[str, ...]) -> None:
     """
     table = Table("image", "is a", "answer", number("sure"), number("latency"), number("energy"))
     right = 0
-    for index, (pixels, label) in enumerate(zip(split.images, split.labels, strict=True)):
+    for index, (pixels, label) in enumerate(zip(split.inputs, split.labels, strict=True)):
         response = client.post("/predict", content=png(pixels[0]), headers={"content-type": "image/png"})
         answer = response.raise_for_status().json()
         correct = answer["label"] == labels[label]

@@ -12,38 +12,25 @@ from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build import steps
 from joulebox_build.errors import GateError
+from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
 from joulebox_build.judge import gate
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
 from joulebox_build.report.report import Figures, Report
-from joulebox_build.stage import Artifact, Stages
-from joulebox_build.train.model import parameters
-
-
-@dataclass(frozen=True)
-class Model:
-    """A finished model: its ONNX file, how many parameters were trained, the temperature of its softmax."""
-
-    name: str
-    file: Artifact
-    parameters: int
-    temperature: float
-
-    @property
-    def content(self) -> bytes:
-        return self.file.files[steps.MODEL]
+from joulebox_build.stage import Stages
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a build makes of training and validation data alone."""
+    """What a build makes of training and validation data alone. `temperatures` are of the softmax, by the model's name."""
 
     teacher: Model
     fp32: Model
     int8: Model
     baseline: Model
+    temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
     baseline_fit: Mapping[str, Any]
 
@@ -72,27 +59,20 @@ def make(job: Job) -> Made:
     """Every choice, temperatures included."""
     teacher = steps.teacher(job)
     settings = job.profile.distill
-    soft = [steps.logits(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
+    soft = [steps.taught(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32)
-    baseline = steps.baseline(job)
-    fitted = baseline.json(steps.HISTORY)
-    size = parameters(job.folder.student())
-    return Made(
-        _model(job, "teacher", teacher, parameters(job.folder.teacher())),
-        _model(job, "student fp32", fp32, size),
-        _model(job, "student int8", int8, size),
-        _model(job, "baseline", baseline, fitted["parameters"]),
-        student.json(steps.HISTORY),
-        fitted,
-    )
+    baseline, fitted = steps.baseline(job)
+    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, baseline)}
+    return Made(teacher, fp32, int8, baseline, temperatures, student.json(steps.HISTORY), fitted)
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
     teacher, fp32, int8, baseline = (
-        _figures(job, model) for model in (made.teacher, made.fp32, made.int8, made.baseline)
+        _figures(job, model, made.temperatures[model.name])
+        for model in (made.teacher, made.fp32, made.int8, made.baseline)
     )
     candidate = gate.Candidate(
         teacher_accuracy=teacher.quality.accuracy,
@@ -127,12 +107,14 @@ def pack(built: Built, out: Path) -> Package:
     job, made, report = built.job, built.made, built.report
     if not report.passed:
         raise GateError(gate.explain(report.gate))
-    validation = job.normalized(job.data.validation)
     content = Content(
         labels=job.data.labels,
         variants={"fp32": made.fp32.content, "int8": made.int8.content},
-        golden=golden_samples(validation, job.recipe.golden.samples, seed=job.recipe.seed),
-        temperature=made.int8.temperature,
+        given=job.given,
+        golden=golden_samples(
+            job.given.encode(job.data.validation.inputs), job.recipe.golden.samples, seed=job.recipe.seed
+        ),
+        temperature=made.temperatures[made.int8.name],
         gate=report.gate,
         made_of=report.made_of,
         evidence=report.files(),
@@ -140,11 +122,7 @@ def pack(built: Built, out: Path) -> Package:
     return seal(out, job.recipe, content)
 
 
-def _model(job: Job, name: str, file: Artifact, size: int) -> Model:
-    return Model(name, file, size, steps.temperature(job, name, file))
-
-
-def _figures(job: Job, model: Model) -> Figures:
-    quality = steps.quality(job, model.name, model.file, model.temperature)
-    cost = steps.cost(job, model.name, model.file)
-    return Figures(model.name, model.parameters, len(model.content), model.temperature, quality, cost)
+def _figures(job: Job, model: Model, temperature: float) -> Figures:
+    """On the test data, and on this machine."""
+    quality = steps.quality(job, model, temperature)
+    return Figures(model.name, model.parameters, model.bytes, temperature, quality, steps.cost(job, model))

@@ -6,11 +6,10 @@ import gzip
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from joulebox_build.data.dataset import Dataset, Split, find_files, stratified_holdout
+from joulebox_build.data.dataset import Dataset, Split, stratified_holdout
+from joulebox_build.data.files import find_files
 
 LABELS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 VALIDATION = 5000  # of the 60,000 training images; the 10,000 test images are read for the report alone
@@ -40,7 +39,7 @@ def load() -> Dataset:
     return Dataset(LABELS, train, validation, Split(test_images[:, None], test_labels.astype(np.int64)))
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     """Each image by itself: mirrored half of the time, shifted by up to 2 pixels, an 8 x 8 square erased half of the time.
 
     Args:
@@ -48,19 +47,19 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     count, _, height, width = images.shape
 
-    def draw(low: int, high: int) -> Tensor:
-        return torch.randint(low, high, (count, 1), generator=generator)
+    def draw(low: int, high: int) -> NDArray[np.int64]:
+        return random.integers(low, high, (count, 1))
 
-    rows, columns = torch.arange(height)[None], torch.arange(width)[None]
-    mirrored = torch.where(draw(0, 2) == 1, width - 1 - columns, columns)
-    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    rows, columns = np.arange(height)[None], np.arange(width)[None]
+    mirrored = np.where(draw(0, 2) == 1, width - 1 - columns, columns)
+    padded = np.pad(images[:, 0], ((0, 0), (2, 2), (2, 2)))
     moved_rows, moved_columns = rows + draw(0, 5), mirrored + draw(0, 5)
-    index = torch.arange(count)[:, None, None]
-    moved = padded[index, 0, moved_rows[:, :, None], moved_columns[:, None, :]]
+    moved = padded[np.arange(count)[:, None, None], moved_rows[:, :, None], moved_columns[:, None, :]]
     top, left, erase = draw(-4, height - 3), draw(-4, width - 3), draw(0, 2) == 1
     hit_rows = (rows >= top) & (rows < top + 8) & erase
     hit_columns = (columns >= left) & (columns < left + 8)
-    return moved.masked_fill(hit_rows[:, :, None] & hit_columns[:, None, :], 0)[:, None]
+    moved[hit_rows[:, :, None] & hit_columns[:, None, :]] = 0
+    return moved[:, None]
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:

@@ -12,12 +12,10 @@ import pytest
 import yaml
 
 from joulebox.package import Package
+from joulebox_build.commands.teacher import teacher
 from joulebox_build.pipeline import Built, build, pack
-from joulebox_build.progress import Silent
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Stages
-from joulebox_build.train.model import load_folder
-from joulebox_build.train.teacher import save_weights, train_teacher
 
 MODEL = """
 from torch import nn
@@ -56,10 +54,8 @@ def load():
     train, validation = stratified_holdout(stripes(900, 0), 150, seed=0)
     return Dataset(("across", "down", "diagonal"), train, validation, stripes(300, TEST_SEED))
 
-def augment(images, generator):
-    import torch
-    shift = int(torch.randint(0, 3, (1,), generator=generator))
-    return images.roll(shift, 3)
+def augment(images, random):
+    return np.roll(images, int(random.integers(0, 3)), 3)
 """
 
 RECIPE: dict[str, Any] = {
@@ -69,7 +65,10 @@ RECIPE: dict[str, Any] = {
     "model": "model.py",
     "data": "data.py",
     "preprocess": {"kind": "image", "height": 12, "width": 12, "channels": 1, "mean": [0.2], "std": [0.25]},
-    "teacher": {"weights": "teacher.safetensors", "training": {"epochs": 5, "batch": 50, "learning_rate": 0.2}},
+    "teacher": {
+        "members": [{"weights": "teacher.safetensors", "seed": 3}],
+        "training": {"epochs": 5, "batch": 50, "learning_rate": 0.2},
+    },
     "golden": {"samples": 8},
     "profiles": {
         "quick": {
@@ -111,8 +110,10 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model.py").write_text(MODEL, "utf-8")
     (folder / "data.py").write_text(DATA, "utf-8")
     recipe = load_recipe(_write(folder, lambda _: None))
-    code = load_folder(recipe)
-    save_weights(train_teacher(recipe, code, code.load(), Silent()).network, recipe.path(recipe.teacher.weights))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOULEBOX_CACHE", str(folder / "cache"))
+        teacher(recipe.file)
+    shutil.rmtree(folder / "cache")
     return folder
 
 

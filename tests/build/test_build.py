@@ -21,7 +21,7 @@ from joulebox_build.pipeline import build, pack
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
 
-TRAINING = {"teacher-logits", "distill", "baseline"}
+TRAINING = {"teach", "distill", "baseline"}
 
 
 def run(folder: Path, out: Path, cache: Path) -> tuple[Any, list[Artifact]]:
@@ -109,7 +109,7 @@ def test_changing_the_student_keeps_the_teachers_logits(first_build: Any, folder
     model.write_text(model.read_text("utf-8").replace("net(8)", "net(9)"), "utf-8")
     _, log = run(folder, tmp_path / "out", cache)
     cached = {artifact.stage: artifact.cached for artifact in log}
-    assert cached["teacher-logits"]
+    assert cached["teach"]
     assert cached["baseline"]
     assert not cached["distill"]
 
@@ -144,7 +144,7 @@ def test_a_student_that_a_linear_model_beats_is_refused(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("file", "old", "new", "error", "message"),
     [
-        ("data.py", "(count, 1, 12, 12)", "(count, 1, 14, 12)", DataError, r"images of \[1, 14, 12\]; preprocess says"),
+        ("data.py", "(count, 1, 12, 12)", "(count, 1, 14, 12)", DataError, r"uint8 \[1, 14, 12\]; preprocess says"),
         ("model.py", "def student", "def pupil", RecipeError, r"defines no function student\(\)"),
         ("data.py", "return Dataset", "return", DataError, r"load\(\) .* returned tuple; expected a Dataset"),
         (
@@ -159,7 +159,7 @@ def test_a_student_that_a_linear_model_beats_is_refused(folder: Path, tmp_path: 
             "nn.Conv2d(1, width",
             "nn.Conv2d(2, width",
             RecipeError,
-            r"teacher\(\) of model\.py fails on \[2, 1, 12, 12\]",
+            r"student\(\) fails on FP32 \[2, 1, 12, 12\]",
         ),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_killed_build_leaves_nothing_half_made_and_goes_on(
     monkeypatch.setattr("joulebox_build.progress._OnBar.say", lambda _, text: epochs.append(text))
     package, log = run(folder, out, cache)
     cached = {artifact.stage: artifact.cached for artifact in log}
-    assert cached["teacher-logits"]
+    assert cached["teach"]
     assert not cached["distill"]
     assert len(epochs) == 2  # of four: the first two were kept
     assert package.manifest.version == first_build.package.manifest.version

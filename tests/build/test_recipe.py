@@ -8,7 +8,7 @@ import pytest
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe import load_recipe
 from joulebox_build.train.model import load_folder
-from joulebox_build.train.teacher import load_teacher
+from joulebox_build.train.teacher import load_weights
 
 
 def set_key(path: str, value: Any) -> Any:
@@ -49,8 +49,8 @@ def test_a_wrong_value_is_named(folder: Path, write_recipe: Any, key: str, value
 
 
 def test_a_missing_key_is_named(folder: Path, write_recipe: Any) -> None:
-    path = write_recipe(folder, lambda recipe: recipe.pop("preprocess"))
-    with pytest.raises(RecipeError, match="preprocess: missing"):
+    path = write_recipe(folder, lambda recipe: recipe.pop("teacher"))
+    with pytest.raises(RecipeError, match="teacher: missing"):
         load_recipe(path)
 
 
@@ -90,8 +90,8 @@ def test_an_unknown_profile_is_refused(folder: Path) -> None:
 def test_missing_teacher_weights_say_how_to_make_them(folder: Path) -> None:
     (folder / "teacher.safetensors").unlink()
     recipe = load_recipe(folder / "recipe.yaml")
-    with pytest.raises(RecipeError, match=r"does not exist; `joulebox teacher .*` trains them"):
-        load_teacher(recipe, load_folder(recipe))
+    with pytest.raises(RecipeError, match=r"does not exist; `joulebox teacher .*` trains it"):
+        load_weights(recipe, load_folder(recipe), recipe.teacher.members[0])
 
 
 def test_weights_of_another_network_are_refused(folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_weights_of_another_network_are_refused(folder: Path) -> None:
     model.write_text(model.read_text("utf-8").replace("net(16)", "net(17)"), "utf-8")
     recipe = load_recipe(folder / "recipe.yaml")
     with pytest.raises(RecipeError, match="does not fit teacher"):
-        load_teacher(recipe, load_folder(recipe))
+        load_weights(recipe, load_folder(recipe), recipe.teacher.members[0])
 
 
 @pytest.mark.parametrize(

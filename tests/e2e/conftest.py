@@ -42,7 +42,7 @@ def samples() -> list[Sample]:
     data = load_folder(load_recipe(ROOT / "models/fashion/recipe.yaml")).load()
     return [
         (_png(image[0]), data.labels[label])
-        for image, label in zip(data.test.images[:20], data.test.labels[:20], strict=True)
+        for image, label in zip(data.test.inputs[:20], data.test.labels[:20], strict=True)
     ]
 
 

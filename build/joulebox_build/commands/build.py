@@ -14,11 +14,8 @@ from joulebox.package import Package
 from joulebox_build import pipeline
 from joulebox_build.errors import BuildError, GateError
 from joulebox_build.judge import gate
-from joulebox_build.progress import bar
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
-from joulebox_build.train.model import load_data, load_folder
-from joulebox_build.train.teacher import save_weights, train_teacher, write_card
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, such as models/fashion/recipe.yaml.", metavar="RECIPE")]
 Out = Annotated[
@@ -28,22 +25,11 @@ ProfileName = Annotated[str, typer.Option("--profile", help="Which of the recipe
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of tables.")]
 
 
-def teacher(recipe_path: RecipePath) -> None:
-    """Train the recipe's teacher and keep its weights, with a card saying how they were made."""
-    recipe = load_recipe(recipe_path)
-    folder = load_folder(recipe)
-    data = load_data(folder, recipe)
-    with bar("teacher", recipe.teacher.training.epochs) as progress:
-        trained = train_teacher(recipe, folder, data, progress)
-    save_weights(trained.network, recipe.path(recipe.teacher.weights))
-    typer.echo(write_card(recipe, data, trained, folder).read_text("utf-8"))
-
-
 def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_json: Json = False) -> None:
     """Make, judge and pack the recipe's small model: distil, quantize, compare, hold against the gate, seal."""
     if out.exists() and not out.is_dir():
         raise BuildError(f"--out {out} is a file; expected a folder, which is made where there is none")
-    stages = Stages(say=_say)
+    stages = Stages(say=say)
     built = pipeline.build(load_recipe(recipe_path), profile, stages)
     try:
         package = pipeline.pack(built, out)
@@ -53,7 +39,7 @@ def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_
     _show(built, package, stages, as_json=as_json)
 
 
-def _say(made: Artifact) -> None:
+def say(made: Artifact) -> None:
     how = "cached" if made.cached else f"made in {made.seconds:.1f} s"
     named = f"{made.stage} ({made.of})" if made.of else made.stage
     Console(stderr=True, highlight=False).print(f"{named}: {how}")

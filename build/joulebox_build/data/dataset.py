@@ -1,43 +1,55 @@
-"""Labelled arrays in three parts that are kept apart, and where their files come from."""
-
-# pooch annotates only part of itself.
-# pyright: reportUnknownMemberType=false
+"""Labelled data in three parts that are kept apart."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import pooch
 from numpy.typing import NDArray
 
 from joulebox_build.errors import DataError
 
+Inputs = NDArray[Any]
+"""Samples along the first axis, as people have them: images uint8 `[N, C, H, W]`, texts (str objects) `[N]`, or float32 `[N, ...]`."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 `[N, C, H, W]` and class numbers int64 `[N]`."""
+    """Inputs, class numbers int64 `[N]`, and groups that the samples fall into.
 
-    images: NDArray[np.uint8]
+    `slices` is a name, such as `brightness`, to each sample's group there, str `[N]`: the report and the gate look at each group.
+    """
+
+    inputs: Inputs
     labels: NDArray[np.int64]
+    slices: Mapping[str, NDArray[np.str_]] = field(default_factory=dict[str, NDArray[np.str_]])
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, chosen: slice | NDArray[Any]) -> Split:
+        """Those of the samples."""
+        groups = {name: group[chosen] for name, group in self.slices.items()}
+        return Split(self.inputs[chosen], self.labels[chosen], groups)
+
     def first(self, count: int | None) -> Split:
         """The first `count` samples; all of them where `count` is None."""
-        return Split(self.images[:count], self.labels[:count])
+        return self.take(slice(count))
 
     def digest(self) -> str:
         """SHA-256 of shapes and content."""
-        digest = hashlib.sha256(str(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        digest = hashlib.sha256(str(self.inputs.shape).encode())
+        if self.inputs.dtype == np.object_:
+            for text in self.inputs:
+                digest.update(text.encode() + b"\0")
+        else:
+            digest.update(np.ascontiguousarray(self.inputs).data)
         digest.update(np.ascontiguousarray(self.labels).data)
+        for name, group in sorted(self.slices.items()):
+            digest.update("\0".join([name, *map(str, group)]).encode())
         return digest.hexdigest()
 
 
@@ -58,24 +70,35 @@ class Dataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def duplicates(self) -> dict[str, int]:
-        """How many samples of the second split have an identical image in the first: `{"train/test": 3, …}`."""
-        seen = {name: [image.tobytes() for image in split.images] for name, split in self.splits().items()}
+        """How many samples of the second split are in the first one, too: `{"train/test": 3, …}`."""
+        seen = {name: _keys(split.inputs) for name, split in self.splits().items()}
         pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
         return {f"{first}/{second}": _shared(seen[first], seen[second]) for first, second in pairs}
 
 
-def _shared(first: list[bytes], second: list[bytes]) -> int:
+def _keys(inputs: Inputs) -> list[str | bytes]:
+    return list(inputs) if inputs.dtype == np.object_ else [sample.tobytes() for sample in inputs]
+
+
+def _shared(first: list[str | bytes], second: list[str | bytes]) -> int:
     known = set(first)
-    return sum(image in known for image in second)
+    return sum(sample in known for sample in second)
 
 
 def _check(name: str, split: Split, classes: int) -> None:
-    if split.images.ndim != 4 or split.images.dtype != np.uint8:
+    inputs = split.inputs
+    kinds = [
+        inputs.ndim == 4 and inputs.dtype == np.uint8,
+        inputs.ndim == 1 and inputs.dtype == np.object_,
+        inputs.ndim >= 2 and inputs.dtype == np.float32,
+    ]
+    if not any(kinds):
         raise DataError(
-            f"{name} images are {split.images.dtype} {list(split.images.shape)}; expected uint8 [N, C, H, W]"
+            f"{name} inputs are {inputs.dtype} {list(inputs.shape)}; expected images uint8 [N, C, H, W], "
+            "texts (objects) [N], or float32 [N, ...]"
         )
-    if split.labels.shape != (len(split.images),):
-        raise DataError(f"{name} has {len(split.images)} images but labels of shape {list(split.labels.shape)}")
+    if split.labels.shape != (len(inputs),):
+        raise DataError(f"{name} has {len(inputs)} inputs but labels of shape {list(split.labels.shape)}")
     counts = np.bincount(split.labels.clip(0, classes), minlength=classes)
     if len(split) == 0 or split.labels.min() < 0 or len(counts) > classes:
         raise DataError(f"{name} labels must be numbers from 0 to {classes - 1}, at least one of them")
@@ -93,49 +116,4 @@ def stratified_holdout(split: Split, count: int, *, seed: int) -> tuple[Split, S
         rank[members] = np.arange(len(members))
     held = np.zeros(len(order), bool)
     held[np.argsort(rank, kind="stable")[:count]] = True
-    return (
-        Split(split.images[order[~held]], split.labels[order[~held]]),
-        Split(split.images[order[held]], split.labels[order[held]]),
-    )
-
-
-def find_files(
-    name: str, files: Mapping[str, str], *, folders: Iterable[Path], download: str, hint: str
-) -> dict[str, Path]:
-    """Gzip files from `$JOULEBOX_DATA`, else from the first of `folders` that has them, else downloaded once.
-
-    Args:
-        files: file name to the SHA-256 of its *uncompressed* content, as packagers compress anew.
-        download: the address that the file names are appended to.
-        hint: what to do where nothing is found.
-
-    Raises:
-        DataError: nothing has all the files, or a content differs from its checksum.
-    """
-    named = os.environ.get("JOULEBOX_DATA")
-    for folder in [Path(named)] if named else folders:
-        missing = [file for file in files if not (folder / file).is_file()]
-        if not missing:
-            return {file: _checked(folder / file, digest) for file, digest in files.items()}
-        if named:
-            raise DataError(f"JOULEBOX_DATA={named} has no {missing[0]}; {hint}")
-    cache = pooch.os_cache("joulebox") / "data" / name
-    try:
-        found = {file: Path(pooch.retrieve(download + file, None, fname=file, path=cache)) for file in files}
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise DataError(
-            f"the {name} data is not on this machine and could not be downloaded ({reason}); {hint}"
-        ) from error
-    return {file: _checked(found[file], digest) for file, digest in files.items()}
-
-
-def _checked(path: Path, digest: str) -> Path:
-    try:
-        with gzip.open(path) as file:
-            actual = hashlib.sha256(file.read()).hexdigest()
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as gzip ({error}); delete it and fetch it again") from error
-    if actual != digest:
-        raise DataError(f"{path} has content of SHA-256 {actual}, expected {digest}; delete it and fetch it again")
-    return path
+    return split.take(order[~held]), split.take(order[held])

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 
-INPUT, OUTPUT = "image", "logits"
+OUTPUT = "logits"
 
 
 def canonical_bytes(model: onnx.ModelProto) -> bytes:

@@ -9,35 +9,34 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
+import numpy as np
 import torch
 from torch import nn
 
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
-from joulebox_build.graph.canonical import INPUT, OUTPUT, canonical_bytes
+from joulebox_build.graph.canonical import OUTPUT, canonical_bytes
 
 OPSET = 18
 
 
-def export(network: nn.Module, shape: Sequence[int]) -> bytes:
+def export(network: nn.Module, given: ModelInput) -> bytes:
     """The network for inference as ONNX: a free batch dimension, batch norms folded into convolutions.
-
-    Args:
-        shape: of one input, `[C, H, W]`.
 
     Raises:
         RecipeError: the network has something that ONNX cannot express.
     """
     network.eval()
-    example = torch.zeros(2, *shape)  # a batch of one would be taken for a constant
+    example = torch.from_numpy(np.zeros((2, *given.shape), given.dtype))  # a batch of one would be taken for a constant
     try:
         with quiet():
             program = torch.onnx.export(
                 network,
                 (example,),
                 dynamo=True,
-                input_names=[INPUT],
+                input_names=[given.name],
                 output_names=[OUTPUT],
                 dynamic_shapes=({0: "batch"},),
                 opset_version=OPSET,

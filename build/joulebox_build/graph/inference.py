@@ -1,16 +1,18 @@
-"""Running ONNX models on the build host as a device does: ONNX Runtime's CPU provider, images normalised the same way."""
+"""Running ONNX models on the build host as a device does: ONNX Runtime's CPU provider."""
 
 # ONNX Runtime annotates only part of itself.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from joulebox.package.manifest import ImagePreprocess
-from joulebox_build.graph.canonical import INPUT, OUTPUT
+from joulebox_build.progress import Progress
 
 PROVIDER = "CPUExecutionProvider"
 BATCH = 500
@@ -24,17 +26,24 @@ def session(model: bytes, *, threads: int = 0) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=[PROVIDER])
 
 
-def normalized(images: NDArray[np.uint8], preprocess: ImagePreprocess) -> NDArray[np.float32]:
-    """From uint8 to float32 `[N, C, H, W]`, as the manifest tells the device."""
-    scale, offset = (values[:, None, None] for values in preprocess.affine())
-    return images * scale + offset
-
-
-def outputs(model: bytes, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The model's logits float32 `[N, classes]`."""
+def outputs(model: bytes, inputs: NDArray[Any]) -> NDArray[np.float32]:
+    """The logits float32 `[N, classes]` of a model with one input and one output."""
     ready = session(model)
     return np.concatenate([run(ready, inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)])
 
 
-def run(ready: onnxruntime.InferenceSession, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(ready.run([OUTPUT], {INPUT: inputs})[0], np.float32)
+def mean_outputs(
+    models: Sequence[bytes], encode: Callable[[Any], NDArray[Any]], inputs: NDArray[Any], progress: Progress
+) -> NDArray[np.float32]:
+    """The mean of the models' logits for samples that are encoded a batch at a time, which bounds memory."""
+    ready = [session(model) for model in models]
+    found: list[NDArray[np.float32]] = []
+    for start in range(0, len(inputs), BATCH):
+        batch = encode(inputs[start : start + BATCH])
+        found.append(np.mean([run(one, batch) for one in ready], axis=0))
+        progress.advance(min(BATCH, len(inputs) - start) / len(inputs))
+    return np.concatenate(found)
+
+
+def run(ready: onnxruntime.InferenceSession, inputs: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(ready.run(None, {ready.get_inputs()[0].name: inputs})[0], np.float32)

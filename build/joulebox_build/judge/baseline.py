@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from joulebox_build.graph.canonical import INPUT, OUTPUT, canonical_bytes
+from joulebox_build.data.encode import ModelInput
+from joulebox_build.graph.canonical import OUTPUT, canonical_bytes
 from joulebox_build.graph.export import OPSET
 
 INVERSE_PENALTY = 0.1  # scikit-learn's C; its default, 1, does no better on images
@@ -50,16 +51,16 @@ def fit_logistic_regression(inputs: NDArray[np.float32], labels: NDArray[np.int6
     return Linear(weights, bias, done, done < iterations)
 
 
-def to_onnx(linear: Linear, shape: tuple[int, ...]) -> bytes:
-    """The same as an ONNX model of inputs `[N, *shape]`, so that it is measured like the networks."""
+def to_onnx(linear: Linear, given: ModelInput) -> bytes:
+    """The same as an ONNX model of the same input, so that it is measured like the networks."""
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     graph = helper.make_graph(
         [
-            helper.make_node("Flatten", [INPUT], ["pixels"], axis=1),
+            helper.make_node("Flatten", [given.name], ["pixels"], axis=1),
             helper.make_node("Gemm", ["pixels", "weights", "bias"], [OUTPUT]),
         ],
         "model",
-        [helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info(given.name, onnx.TensorProto.FLOAT, ["batch", *given.shape])],
         [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", len(linear.bias)])],
         [numpy_helper.from_array(linear.weights, "weights"), numpy_helper.from_array(linear.bias, "bias")],
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from joulebox.energy import Sources, open_sources, weakest, with_ticks
@@ -49,11 +49,11 @@ def energy_sources() -> Sources:
         raise BuildError(str(error)) from error
 
 
-def measure(model: bytes, sample: NDArray[np.float32], sources: Sources) -> Cost:
-    """Runs the sample `[1, C, H, W]` again and again, in turns of rest, work and rest."""
+def measure(models: Sequence[bytes], sample: NDArray[Any], sources: Sources) -> Cost:
+    """Runs the sample `[1, ...]` through all of the models again and again, in turns of rest, work and rest."""
     sources = with_ticks(sources)
-    ready = session(model, threads=1)
-    driver = Driver(lambda: run(ready, sample), items=1)
+    ready = [session(model, threads=1) for model in models]
+    driver = Driver(lambda: [run(one, sample) for one in ready], items=1)
     meters, note = sources.meters, "; ".join(f"{meter.device.name}: {meter.device.note}" for meter in sources.meters)
     plan = plan_trial(meters, TURNS * WORK_S, work_s=WORK_S)
     if plan.turns * plan.turn_s(driver) > LIMIT_S:

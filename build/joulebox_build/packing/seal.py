@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from joulebox.package import Package, write_package
 from joulebox.package.digest import canonical, sha256
 from joulebox.package.manifest import GateResult
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
-from joulebox_build.graph.canonical import INPUT, OUTPUT
+from joulebox_build.graph.canonical import OUTPUT
 from joulebox_build.graph.inference import PROVIDER, outputs
 from joulebox_build.recipe import Recipe
 
@@ -42,8 +43,8 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return content.getvalue()
 
 
-def golden_samples(inputs: NDArray[np.float32], count: int, *, seed: int) -> NDArray[np.float32]:
-    """So many of the inputs `[N, C, H, W]`, drawn without replacement."""
+def golden_samples(inputs: NDArray[Any], count: int, *, seed: int) -> NDArray[Any]:
+    """So many of the inputs `[N, ...]`, drawn without replacement."""
     drawn = np.random.default_rng(seed).choice(len(inputs), min(count, len(inputs)), replace=False)
     return inputs[np.sort(drawn)]
 
@@ -59,14 +60,15 @@ def tolerance(precision: str, reference: NDArray[np.float32], actual: NDArray[np
 class Content:
     """What goes into a package.
 
-    `variants` are ONNX files by precision, `fp32` and `int8`. `golden` are inputs of validation data, normalised
-    `[N, C, H, W]`; the fp32 model gives their reference outputs. `evidence` is file name to content: figures of this
+    `variants` are ONNX files by precision, `fp32` and `int8`. `golden` are encoded inputs of validation data
+    `[N, ...]`; the fp32 model gives their reference outputs. `evidence` is file name to content: figures of this
     machine belong there, as it lies outside the version.
     """
 
     labels: tuple[str, ...]
     variants: Mapping[str, bytes]
-    golden: NDArray[np.float32]
+    given: ModelInput
+    golden: NDArray[Any]
     temperature: float
     gate: list[GateResult]
     made_of: Mapping[str, Any]
@@ -84,9 +86,11 @@ def seal(out: Path, recipe: Recipe, content: Content) -> Package:
     fields = {
         "schema_version": 1,
         "name": recipe.name,
-        "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *golden.shape[1:]]}],
+        "inputs": [
+            {"name": content.given.name, "datatype": content.given.datatype, "shape": [-1, *content.given.shape]}
+        ],
         "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, len(labels)]}],
-        "preprocess": recipe.preprocess.model_dump(),
+        "preprocess": recipe.preprocess and recipe.preprocess.model_dump(),
         "postprocess": {"kind": "classify", "temperature": content.temperature, "top": min(3, len(labels))},
         "labels": labels,
         "variants": [
@@ -98,7 +102,7 @@ def seal(out: Path, recipe: Recipe, content: Content) -> Package:
         "lineage": {"inputs": sha256(canonical(content.made_of)), "made_of": dict(content.made_of)},
     }
     files = {FILES[precision]: model for precision, model in content.variants.items()}
-    files[GOLDEN] = npz({f"input.{INPUT}": golden, f"output.{OUTPUT}": reference})
+    files[GOLDEN] = npz({f"input.{content.given.name}": golden, f"output.{OUTPUT}": reference})
     try:
         return write_package(out, fields, files, content.evidence)
     except OSError as error:

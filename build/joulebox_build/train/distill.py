@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
+from joulebox_build.data.dataset import Inputs
 from joulebox_build.recipe import Distillation
 from joulebox_build.train.fit import Batch
 
 
 @dataclass(frozen=True)
 class View:
-    """A view's images uint8 `[N, C, H, W]`, and the teacher's logits of them, float16 `[N, classes]`."""
+    """A view's inputs `[N, ...]`, and the teacher's logits of them, float16 `[N, classes]`."""
 
-    images: NDArray[np.uint8]
+    inputs: Inputs
     teacher_logits: NDArray[np.float16]
 
 
@@ -41,10 +42,10 @@ def distillation_loss(
 def distillation(views: Sequence[View], labels: NDArray[np.int64], settings: Distillation) -> Batch:
     """Batches for training: epoch e sees view e modulo their number. Labels are class numbers `[N]`."""
     hard = torch.from_numpy(labels)
-    seen = [(torch.from_numpy(view.images), torch.from_numpy(view.teacher_logits)) for view in views]
+    seen = [(view.inputs, torch.from_numpy(view.teacher_logits)) for view in views]
 
-    def batch(epoch: int, index: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        images, soft = seen[epoch % len(seen)]
+    def batch(epoch: int, index: NDArray[np.int64]) -> tuple[Inputs, Callable[[Tensor], Tensor]]:
+        inputs, soft = seen[epoch % len(seen)]
         loss = functools.partial(
             distillation_loss,
             teacher=soft[index].float(),
@@ -52,6 +53,6 @@ def distillation(views: Sequence[View], labels: NDArray[np.int64], settings: Dis
             temperature=settings.temperature,
             teacher_weight=settings.teacher_weight,
         )
-        return images[index], loss
+        return inputs[index], loss
 
     return batch

@@ -13,18 +13,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from joulebox_build.data.dataset import Split
+from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.files import replace_atomically
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
-from joulebox_build.train.model import logits, reduced_precision
+from joulebox_build.train.model import Encode, as_tensor, logits, reduced_precision
 
 GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
 
-Batch = Callable[[int, Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]]
-"""From epoch number and sample numbers `[n]` to images uint8 `[n, C, H, W]` and the loss as a function of logits."""
+Batch = Callable[[int, NDArray[np.int64]], tuple[Inputs, Callable[[Tensor], Tensor]]]
+"""From epoch number and sample numbers `[n]`, and nothing else, to inputs `[n, ...]` and the loss as a function of logits."""
 
 
 class Stateful(Protocol):
@@ -48,7 +49,7 @@ class Lesson:
     samples: int
     batch: Batch
     validation: Split
-    normalize: Callable[[Tensor], Tensor]
+    encode: Encode
     seed: int
 
 
@@ -58,8 +59,7 @@ def fit(
     """Trains the network in place; the same seed on the same machine gives the same weights.
 
     Args:
-        checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end,
-            as long as the lesson's `batch` depends on epoch and sample numbers alone.
+        checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end.
     """
     torch.use_deterministic_algorithms(True)
     order = torch.Generator().manual_seed(lesson.seed)
@@ -75,9 +75,9 @@ def fit(
         network.train()
         losses: list[float] = []
         for index in torch.randperm(lesson.samples, generator=order).split(training.batch):
-            images, loss_of = lesson.batch(epoch, index)
+            inputs, loss_of = lesson.batch(epoch, index.numpy())
             with reduced_precision():
-                outputs = network(lesson.normalize(images))
+                outputs = network(as_tensor(lesson.encode(inputs)))
             loss = loss_of(outputs.float())
             optimizer.zero_grad()
             loss.backward()
@@ -94,12 +94,12 @@ def fit(
 
 
 def _accuracy(network: nn.Module, lesson: Lesson) -> float:
-    found = logits(network, lesson.validation.images, lesson.normalize).argmax(1)
+    found = logits(network, lesson.validation.inputs, lesson.encode).argmax(1)
     return float((found == lesson.validation.labels).mean())
 
 
 def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:
-    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": as_json(history)}
+    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": as_dicts(history)}
     replace_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
@@ -123,5 +123,5 @@ def _sgd(network: nn.Module, training: Training) -> torch.optim.SGD:
     return torch.optim.SGD(groups, training.learning_rate, momentum=0.9, nesterov=True)
 
 
-def as_json(history: list[Epoch]) -> list[dict[str, float]]:
+def as_dicts(history: list[Epoch]) -> list[dict[str, float]]:
     return [asdict(epoch) for epoch in history]

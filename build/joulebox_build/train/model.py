@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,22 +18,47 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from joulebox.package.manifest import ImagePreprocess
-from joulebox_build.data.dataset import Dataset
+from joulebox.package.manifest import Datatype
+from joulebox_build.data.dataset import Dataset, Inputs
+from joulebox_build.data.encode import ModelInput, model_input
 from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.recipe import Recipe
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+BATCH = 500  # samples at a time, which bounds memory
+
+Encode = Callable[[Inputs], NDArray[Any]]
+"""From samples to the tensor that a network takes, batch first."""
+Augment = Callable[[Inputs, np.random.Generator], Inputs]
+"""Changes each sample by itself, with no chance in it but the generator's."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a recipe's folder has to define: two networks, the data, and how to augment it."""
+    """What a recipe's folder defines: two networks, the data, and how to augment it.
+
+    `teacher_encode` makes the teacher's input from samples, where that is another one than the student's.
+    """
 
     teacher: Callable[[], nn.Module]
     student: Callable[[], nn.Module]
     load: Callable[[], Dataset]
     augment: Augment
+    teacher_encode: Encode | None
+
+    def teacher_input(self, student: ModelInput, data: Dataset) -> ModelInput:
+        """What the teacher takes, where the student takes this.
+
+        Raises:
+            RecipeError: it is neither float32 nor int64.
+        """
+        if self.teacher_encode is None:
+            return student
+        encoded = self.teacher_encode(data.train.inputs[:2])
+        datatypes: dict[str, Datatype] = {"float32": "FP32", "int64": "INT64"}
+        datatype = datatypes.get(str(encoded.dtype))
+        if datatype is None:
+            raise RecipeError(f"model: teacher_encode() gives {encoded.dtype}; expected float32 or int64")
+        return ModelInput("input", datatype, encoded.shape[1:], self.teacher_encode)
 
 
 def load_folder(recipe: Recipe) -> ModelFolder:
@@ -44,7 +69,11 @@ def load_folder(recipe: Recipe) -> ModelFolder:
     """
     model, data = (_import(recipe.path(path)) for path in (recipe.model, recipe.data))
     return ModelFolder(
-        _function(model, "teacher"), _function(model, "student"), _function(data, "load"), _function(data, "augment")
+        _function(model, "teacher"),
+        _function(model, "student"),
+        _function(data, "load"),
+        _function(data, "augment"),
+        getattr(model, "teacher_encode", None),
     )
 
 
@@ -69,8 +98,8 @@ def _function(module: ModuleType, name: str) -> Any:
     return cast(Any, function)
 
 
-def load_data(folder: ModelFolder, recipe: Recipe) -> Dataset:
-    """The folder's data, of the shape that the recipe's preprocessing says.
+def load_data(folder: ModelFolder, recipe: Recipe) -> tuple[Dataset, ModelInput]:
+    """The folder's data, and what the student takes of it.
 
     Raises:
         DataError: the data cannot be had, or do not fit the recipe.
@@ -78,33 +107,25 @@ def load_data(folder: ModelFolder, recipe: Recipe) -> Dataset:
     data = cast(object, folder.load())
     if not isinstance(data, Dataset):
         raise DataError(f"data: load() of {recipe.data} returned {type(data).__name__}; expected a Dataset")
-    image = recipe.preprocess
-    found, expected = data.train.images.shape[1:], (image.channels, image.height, image.width)
-    if found != expected:
-        raise DataError(
-            f"data: {recipe.data} gives images of {list(found)}; preprocess says {list(expected)}: correct one of them"
-        )
-    return data
+    return data, model_input(recipe.preprocess, data)
 
 
-def check_networks(folder: ModelFolder, recipe: Recipe, classes: int) -> None:
-    """Runs an empty input through teacher and student.
+def check_network(name: str, build: Callable[[], nn.Module], given: ModelInput, classes: int) -> None:
+    """Runs zeros through `teacher()` or `student()`.
 
     Raises:
-        RecipeError: one does not take the recipe's images, or does not give a logit for each class.
+        RecipeError: it does not take its input, or does not give a logit for each class.
     """
-    image = recipe.preprocess
-    example = torch.zeros(2, image.channels, image.height, image.width)
-    for name, build in (("teacher", folder.teacher), ("student", folder.student)):
-        try:
-            with torch.inference_mode():
-                found: object = build().eval()(example)
-        except Exception as error:  # whatever the folder's code raises
-            reason = str(error).strip().partition("\n")[0]
-            raise RecipeError(f"model: {name}() of {recipe.model} fails on {list(example.shape)}: {reason}") from error
-        shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
-        if shape != [2, classes]:
-            raise RecipeError(f"model: {name}() of {recipe.model} gives {shape}; expected logits [2, {classes}]")
+    example = torch.from_numpy(np.zeros((2, *given.shape), given.dtype))
+    try:
+        with torch.inference_mode():
+            found: object = build().eval()(example)
+    except Exception as error:  # whatever the folder's code raises
+        reason = str(error).strip().partition("\n")[0]
+        raise RecipeError(f"model: {name}() fails on {given.datatype} {list(example.shape)}: {reason}") from error
+    shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if shape != [2, classes]:
+        raise RecipeError(f"model: {name}() gives {shape}; expected logits [2, {classes}]")
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -122,23 +143,15 @@ def reduced_precision() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # torch has no public way to ask
 
 
-def normalizer(preprocess: ImagePreprocess) -> Callable[[Tensor], Tensor]:
-    """From uint8 `[N, C, H, W]` to the float32 that networks take, as the device does it."""
-    scale, offset = (torch.from_numpy(values)[:, None, None] for values in preprocess.affine())
-
-    def normalize(images: Tensor) -> Tensor:
-        return (images * scale + offset).contiguous(memory_format=torch.channels_last)
-
-    return normalize
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """The same memory; images in the layout that CPUs convolve fastest."""
+    tensor = torch.from_numpy(array)
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
-def batches(images: NDArray[np.uint8], size: int = 500) -> Iterator[Tensor]:
-    for start in range(0, len(images), size):
-        yield torch.from_numpy(images[start : start + size])
-
-
-def logits(network: nn.Module, images: NDArray[np.uint8], normalize: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
+def logits(network: nn.Module, inputs: Inputs, encode: Encode) -> NDArray[np.float32]:
     """The network's outputs float32 `[N, classes]`."""
     network.eval()
+    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
     with torch.inference_mode(), reduced_precision():
-        return np.concatenate([network(normalize(batch)).float().numpy() for batch in batches(images)])
+        return np.concatenate([network(as_tensor(encode(batch))).float().numpy() for batch in batches])

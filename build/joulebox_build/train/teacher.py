@@ -1,129 +1,116 @@
-"""The teacher: training one with a recipe's settings, keeping its weights in half precision, and loading it."""
+"""Teachers: training the recipe's own, keeping their weights in half precision, and each as ONNX."""
 
 # torch, or safetensors, annotates only part of itself.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from joulebox_build.data.dataset import Dataset
+from joulebox_build.data.dataset import Dataset, Inputs
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
-from joulebox_build.files import replace_atomically
+from joulebox_build.graph.export import export
 from joulebox_build.progress import Progress
-from joulebox_build.recipe import Recipe
+from joulebox_build.recipe import Member, Recipe, Training
 from joulebox_build.train.fit import Epoch, Lesson, fit
-from joulebox_build.train.model import ModelFolder, logits, normalizer, parameters, seeded
+from joulebox_build.train.model import ModelFolder, parameters, seeded
 
 
 @dataclass(frozen=True)
-class Trained:
-    network: nn.Module
-    history: list[Epoch]
-    seconds: float
+class Course:
+    """What a teacher is trained on, and how."""
+
+    folder: ModelFolder
+    data: Dataset
+    given: ModelInput
+    training: Training
+    seed: int
 
 
-def train_teacher(recipe: Recipe, folder: ModelFolder, data: Dataset, progress: Progress) -> Trained:
-    """Trains the recipe's teacher on labels, over a fresh augmentation of each image in each epoch."""
-    images, labels = torch.from_numpy(data.train.images), torch.from_numpy(data.train.labels)
-    views = torch.Generator().manual_seed(recipe.seed)
+def train_teacher(course: Course, progress: Progress, checkpoint: Path | None = None) -> tuple[nn.Module, list[Epoch]]:
+    """Trains a teacher on labels, over a fresh augmentation of each sample in each epoch. See `fit` for the checkpoint."""
+    train, seed, augment = course.data.train, course.seed, course.folder.augment
+    labels = torch.from_numpy(train.labels)
 
-    def batch(_: int, index: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        return folder.augment(images[index], views), lambda outputs: nn.functional.cross_entropy(outputs, labels[index])
+    def batch(epoch: int, index: NDArray[np.int64]) -> tuple[Inputs, Callable[[Tensor], Tensor]]:
+        random = np.random.default_rng([seed, epoch, int(index[0])])
+        return augment(train.inputs[index], random), lambda found: nn.functional.cross_entropy(found, labels[index])
 
-    network = seeded(folder.teacher, recipe.seed)
-    lesson = Lesson(len(data.train), batch, data.validation, normalizer(recipe.preprocess), recipe.seed)
-    started = time.monotonic()
-    history = fit(network, lesson, recipe.teacher.training, progress)
-    return Trained(network, history, time.monotonic() - started)
+    network = seeded(course.folder.teacher, seed)
+    lesson = Lesson(len(train), batch, course.data.validation, course.given.encode, seed)
+    return network, fit(network, lesson, course.training, progress, checkpoint)
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
+def as_weights(network: nn.Module) -> bytes:
     """Floating-point weights as fp16, in the safetensors format, which cannot run code."""
-    state = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    replace_atomically(path, lambda temporary: save_file(state, temporary))
+    return save(
+        {
+            name: (value.half() if value.is_floating_point() else value).contiguous()
+            for name, value in network.state_dict().items()
+        }
+    )
 
 
-def weights_path(recipe: Recipe) -> Path:
-    """Where the weights are.
+def member_path(recipe: Recipe, member: Member) -> Path:
+    """Where the member's file is.
 
     Raises:
-        RecipeError: they are not there.
+        RecipeError: it is not there.
     """
-    path = recipe.path(recipe.teacher.weights)
+    path = recipe.path(member.file)
     if not path.is_file():
-        raise RecipeError(
-            f"teacher.weights: {path} does not exist; `joulebox teacher {recipe.folder}/recipe.yaml` trains them"
-        )
+        tip = f"; `joulebox teacher {recipe.folder}/recipe.yaml` trains it" if member.weights else ""
+        raise RecipeError(f"teacher.members: {path} does not exist{tip}")
     return path
 
 
-def load_teacher(recipe: Recipe, folder: ModelFolder) -> nn.Module:
-    """The teacher with the recipe's weights, in float32.
+def load_weights(recipe: Recipe, folder: ModelFolder, member: Member) -> nn.Module:
+    """The teacher with the member's weights, in float32.
 
     Raises:
         RecipeError: the weights are missing or do not fit the network.
     """
-    path = weights_path(recipe)
-    network = seeded(folder.teacher, recipe.seed)
+    path = member_path(recipe, member)
+    network = seeded(folder.teacher, member.seed)
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     except (SafetensorError, RuntimeError) as error:
         raise RecipeError(
-            f"teacher.weights: {path} does not fit teacher() of {recipe.model}: {str(error).splitlines()[0]}"
+            f"teacher.members: {path} does not fit teacher() of {recipe.model}: {str(error).splitlines()[0]}"
         ) from error
     return network
 
 
-def write_card(recipe: Recipe, data: Dataset, trained: Trained, folder: ModelFolder) -> Path:
-    """How the teacher was made, in which time and with which result, from the weights as saved."""
-    saved = load_teacher(recipe, folder)
-    normalize = normalizer(recipe.preprocess)
-    accuracy = {
-        name: float((logits(saved, split.images, normalize).argmax(1) == split.labels).mean())
-        for name, split in (("validation", data.validation), ("test", data.test))
-    }
-    training = recipe.teacher.training
-    weights = recipe.path(recipe.teacher.weights)
-    lines = [
-        f"# The {recipe.name} teacher",
-        "",
-        "Written by `joulebox teacher`; the weights beside this page are in half precision, and so are the figures.",
-        "",
-        "| what | figure |",
-        "| --- | --- |",
-        f"| test accuracy | {accuracy['test']:.2%} of {len(data.test):,} |",
-        f"| validation accuracy | {accuracy['validation']:.2%} of {len(data.validation):,} |",
-        f"| parameters | {parameters(saved):,} |",
-        f"| file | `{weights.name}`, {weights.stat().st_size:,} bytes |",
-        f"| training samples | {len(data.train):,}, augmented per image by `{recipe.data}` |",
-        (
-            f"| schedule | {training.epochs} epochs, batch {training.batch}, one-cycle SGD to {training.learning_rate},"
-            f" weight decay {training.weight_decay}, seed {recipe.seed} |"
-        ),
-        f"| wall time | {trained.seconds / 60:.0f} minutes on {torch.get_num_threads()} {platform.machine()} cores |",
-        f"| made with | torch {torch.__version__} |",
-        "",
-        "| epoch | loss | validation accuracy |",
-        "| --- | --- | --- |",
-        *(
-            f"| {n} | {epoch.loss:.4f} | {epoch.validation_accuracy:.2%} |"
-            for n, epoch in enumerate(trained.history, 1)
-        ),
-        "",
-    ]
-    path = recipe.folder / "TEACHER.md"
-    replace_atomically(path, lambda temporary: temporary.write_text("\n".join(lines), "utf-8"))
-    return path
+def teacher_onnx(recipe: Recipe, folder: ModelFolder, member: Member, given: ModelInput) -> tuple[bytes, int]:
+    """The member as ONNX, and its number of parameters.
+
+    Raises:
+        RecipeError: its file is missing or not what it should be.
+    """
+    if member.weights is not None:
+        network = load_weights(recipe, folder, member)
+        return export(network, given), parameters(network)
+    path = member_path(recipe, member)
+    try:
+        model = onnx.load_from_string(path.read_bytes())
+    except DecodeError as error:
+        raise RecipeError(f"teacher.members: {path} is no ONNX file") from error
+    if len(model.graph.input) != 1 or len(model.graph.output) != 1:
+        raise RecipeError(
+            f"teacher.members: {path} has {len(model.graph.input)} inputs and {len(model.graph.output)} outputs; "
+            "expected one of each"
+        )
+    floats = [each for each in model.graph.initializer if each.data_type != onnx.TensorProto.INT64]
+    return path.read_bytes(), sum(int(np.prod(each.dims)) for each in floats)

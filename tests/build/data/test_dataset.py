@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joulebox_build.data.dataset import Dataset, Split, find_files, stratified_holdout
+from joulebox_build.data.dataset import Dataset, Split, stratified_holdout
+from joulebox_build.data.files import find_files
 from joulebox_build.errors import DataError
 
 
@@ -30,9 +31,9 @@ def test_a_holdout_takes_each_sample_once_and_evenly_from_each_class(
     split, count = numbered(labels), int(share * len(labels))
     kept, held = stratified_holdout(split, count, seed=seed)
     assert len(held) == count
-    assert sorted([*kept.images.ravel(), *held.images.ravel()]) == list(range(len(labels)))
+    assert sorted([*kept.inputs.ravel(), *held.inputs.ravel()]) == list(range(len(labels)))
     for part in (kept, held):
-        assert [labels[number] for number in part.images.ravel()] == part.labels.tolist()
+        assert [labels[number] for number in part.inputs.ravel()] == part.labels.tolist()
     taken = {label: int((held.labels == label).sum()) for label in set(labels)}
     left = {label for label in set(labels) if (kept.labels == label).any()}
     assert all(taken[label] >= max(taken.values()) - 1 for label in left)
@@ -47,8 +48,8 @@ def test_a_holdout_depends_on_the_seed_alone(seed: int) -> None:
 
 def test_a_digest_changes_with_any_pixel_or_label() -> None:
     split = numbered([0, 1, 0])
-    other_pixel = Split(split.images + np.uint8(1), split.labels)
-    other_label = Split(split.images, 1 - split.labels)
+    other_pixel = Split(split.inputs + np.uint8(1), split.labels)
+    other_label = Split(split.inputs, 1 - split.labels)
     assert len({split.digest(), other_pixel.digest(), other_label.digest()}) == 3
 
 
@@ -65,9 +66,12 @@ def test_images_that_two_splits_share_are_counted() -> None:
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        (Split(np.zeros((2, 1, 1), np.uint8), np.asarray([0, 1])), r"uint8 \[2, 1, 1\]; expected uint8 \[N, C, H, W\]"),
-        (Split(np.zeros((2, 1, 1, 1), np.float32), np.asarray([0, 1])), "test images are float32"),  # type: ignore[arg-type]
-        (Split(np.zeros((2, 1, 1, 1), np.uint8), np.asarray([0])), "2 images but labels of shape"),
+        (
+            Split(np.zeros((2, 1, 1), np.uint8), np.asarray([0, 1])),
+            r"uint8 \[2, 1, 1\]; expected images uint8 \[N, C, H, W\]",
+        ),
+        (Split(np.zeros((2, 1, 1, 1), np.float64), np.asarray([0, 1])), "test inputs are float64"),
+        (Split(np.zeros((2, 1, 1, 1), np.uint8), np.asarray([0])), "2 inputs but labels of shape"),
         (Split(np.zeros((2, 1, 1, 1), np.uint8), np.asarray([0, 2])), "numbers from 0 to 1"),
         (Split(np.zeros((2, 1, 1, 1), np.uint8), np.asarray([0, -1])), "numbers from 0 to 1"),
         (Split(np.zeros((2, 1, 1, 1), np.uint8), np.asarray([0, 0])), "no sample of class 1"),

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from joulebox_build.compress.quantize import quantize
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.graph.canonical import canonical_bytes
 from joulebox_build.graph.export import export
 from joulebox_build.graph.inference import outputs
 from joulebox_build.judge.baseline import fit_logistic_regression, to_onnx
 
-SHAPE = (1, 8, 8)
+GIVEN = ModelInput("image", "FP32", (1, 8, 8), np.asarray)
+SHAPE = GIVEN.shape
 
 
 def network() -> nn.Module:
@@ -34,7 +36,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def exported() -> bytes:
-    return export(network(), SHAPE)
+    return export(network(), GIVEN)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +72,13 @@ def test_int8_stays_near_and_is_smaller(exported: bytes, inputs: np.ndarray) -> 
 
 SCRIPT = """
 import hashlib, numpy as np, torch
+from joulebox_build.data.encode import ModelInput
 from torch import nn
 from joulebox_build.graph.export import export
 from joulebox_build.compress.quantize import quantize
 torch.manual_seed(0)
 net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 3)).eval()
-model = export(net, (1, 8, 8))
+model = export(net, ModelInput("image", "FP32", (1, 8, 8), np.asarray))
 small = quantize(model, np.random.default_rng(0).normal(size=(20, 1, 8, 8)).astype(np.float32))
 print(hashlib.sha256(model + small).hexdigest())
 """
@@ -99,7 +102,7 @@ def test_a_network_that_onnx_cannot_express_is_refused() -> None:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(RecipeError, match="the network cannot be exported to ONNX"):
-        export(Branching(), SHAPE)
+        export(Branching(), GIVEN)
 
 
 def test_equal_constants_are_kept_once_and_unused_ones_not_at_all() -> None:
@@ -129,13 +132,13 @@ def test_equal_constants_are_kept_once_and_unused_ones_not_at_all() -> None:
 def test_the_baseline_as_onnx_predicts_what_it_learnt(inputs: np.ndarray) -> None:
     labels = inputs[:, 0, 0, :3].argmax(1)
     fitted = fit_logistic_regression(inputs, labels, iterations=50)
-    found = outputs(to_onnx(fitted, SHAPE), inputs).argmax(1)
+    found = outputs(to_onnx(fitted, GIVEN), inputs).argmax(1)
     assert (found == labels).mean() > 0.8
 
 
 def test_the_baseline_of_two_classes_has_two_logits(inputs: np.ndarray) -> None:
     labels = (inputs[:, 0, 0, 0] > 0).astype(np.int64)
-    found = outputs(to_onnx(fit_logistic_regression(inputs, labels, iterations=50), SHAPE), inputs)
+    found = outputs(to_onnx(fit_logistic_regression(inputs, labels, iterations=50), GIVEN), inputs)
     assert found.shape == (300, 2)
     assert (found.argmax(1) == labels).mean() > 0.9
 

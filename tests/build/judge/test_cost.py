@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from joulebox.energy import phase
-from joulebox_build.judge import cost as costs
 from joulebox_build import steps
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
+from joulebox_build.judge import cost as costs
 from joulebox_build.judge.baseline import Linear, to_onnx
 from joulebox_build.judge.cost import Cost, energy_sources, measure
 from joulebox_build.stage import Stages
 from laid import LaidHost
 
+GIVEN = ModelInput("image", "FP32", (1, 2, 2), np.asarray)
 SAMPLE = np.zeros((1, 1, 2, 2), np.float32)
 
 
@@ -24,7 +26,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setenv("JOULEBOX_SYSFS", str(tmp_path / "sys"))
     monkeypatch.setenv("JOULEBOX_ENERGY_OFF", "nvml,pi")
     monkeypatch.delenv("JOULEBOX_CPU_WATTS", raising=False)
-    return to_onnx(Linear(np.ones((4, 3), np.float32), np.ones(3, np.float32), 1, converged=True), (1, 2, 2))
+    return to_onnx(Linear(np.ones((4, 3), np.float32), np.ones(3, np.float32), 1, converged=True), GIVEN)
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def laid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LaidHost:
 
 
 def measured(model: bytes) -> Cost:
-    return measure(model, SAMPLE, energy_sources())
+    return measure([model], SAMPLE, energy_sources())
 
 
 def test_unknown_joules_are_none_and_say_why(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +104,10 @@ def test_another_source_of_energy_is_measured_anew(
     job = replace(first_build.built.job, stages=Stages(tmp_path / "stages"))
     fp32 = first_build.built.made.fp32
     monkeypatch.setenv("JOULEBOX_CPU_WATTS", "3:50")
-    steps.cost(job, fp32.name, fp32.file)
-    again = steps.cost(job, fp32.name, fp32.file)
+    steps.cost(job, fp32)
+    again = steps.cost(job, fp32)
     assert [made.cached for made in job.stages.log[-2:]] == [False, True]
     monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
-    off = steps.cost(job, fp32.name, fp32.file)
+    off = steps.cost(job, fp32)
     assert not job.stages.log[-1].cached
     assert (again.idle_watts, off.idle_watts) == (3.0, None)

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from joulebox_build.data.dataset import Inputs
 from joulebox_build.recipe import Distillation
 from joulebox_build.train.distill import View, distillation, distillation_loss
 from joulebox_build.train.views import view
@@ -39,15 +40,15 @@ def test_the_temperature_squared_keeps_the_soft_gradient_of_one_order() -> None:
 def test_epochs_take_turns_with_the_views() -> None:
     views = [View(np.full((2, 1, 1, 1), n, np.uint8), np.zeros((2, 2), np.float16)) for n in range(3)]
     batch = distillation(views, np.asarray([0, 1]), Distillation(epochs=5))
-    seen = [int(batch(epoch, torch.tensor([0]))[0].max()) for epoch in range(5)]
+    seen = [int(batch(epoch, np.asarray([0]))[0].max()) for epoch in range(5)]
     assert seen == [0, 1, 2, 0, 1]
 
 
 def test_a_view_depends_on_seed_and_number_alone() -> None:
     images = np.arange(64, dtype=np.uint8).reshape(4, 1, 4, 4)
 
-    def augment(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return images + torch.randint(0, 100, (len(images), 1, 1, 1), generator=generator, dtype=torch.uint8)
+    def augment(images: Inputs, random: np.random.Generator) -> Inputs:
+        return images + random.integers(0, 100, (len(images), 1, 1, 1), np.uint8)
 
     def draw(number: int, seed: int) -> bytes:
         return view(images, number, seed=seed, augment=augment).tobytes()

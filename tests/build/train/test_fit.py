@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
 from joulebox_build.data.dataset import Split
 from joulebox_build.progress import Silent
@@ -26,14 +27,14 @@ def lesson(*, stop_at: int | None = None) -> Lesson:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 60)
     images = (random.integers(0, 100, (60, 1, 6, 6)) + 100 * labels[:, None, None, None]).astype(np.uint8)
-    tensors = torch.from_numpy(images), torch.from_numpy(labels)
+    expected = torch.from_numpy(labels)
 
-    def batch(epoch: int, index: Tensor):
+    def batch(epoch: int, index: NDArray[np.int64]):
         if epoch == stop_at:
             raise InterruptedError
-        return tensors[0][index], lambda outputs: nn.functional.cross_entropy(outputs, tensors[1][index])
+        return images[index], lambda outputs: nn.functional.cross_entropy(outputs, expected[index])
 
-    return Lesson(60, batch, Split(images, labels), lambda images: images / 255, seed=1)
+    return Lesson(60, batch, Split(images, labels), lambda images: (images / 255).astype(np.float32), seed=1)
 
 
 def weights(net: nn.Module) -> bytes:

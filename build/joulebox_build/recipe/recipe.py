@@ -3,81 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from annotated_types import Ge, Lt
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from joulebox.package.manifest import ImagePreprocess
 from joulebox_build.errors import RecipeError
-
-Positive = Annotated[int, Gt(0)]
-PositiveFloat = Annotated[float, Gt(0)]
-Fraction = Annotated[float, Ge(0), Le(1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
-
-
-class Section(BaseModel):
-    """A part of a recipe: immutable, and no key that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Training(Section):
-    """SGD with Nesterov momentum 0.9 under a one-cycle schedule (Smith 2018, arXiv:1803.09820)."""
-
-    epochs: Positive
-    batch: Positive = 256
-    learning_rate: PositiveFloat = 0.2  # the schedule's peak
-    weight_decay: Annotated[float, Ge(0)] = 5e-4  # not on biases and norms
-
-
-class Distillation(Training):
-    """Hinton distillation (Hinton et al. 2015, arXiv:1503.02531) from logits cached over fixed augmented views."""
-
-    temperature: PositiveFloat = 4.0
-    teacher_weight: Fraction = 0.9  # of the soft loss; the rest is cross-entropy with the labels
-    views: Positive = 1  # augmented views of the training data whose teacher logits are cached
-    samples: Positive | None = None  # train on the first so many; all where absent
-
-
-class Quantization(Section):
-    """Static int8 post-training quantization."""
-
-    samples: Positive = 1000  # of the training data, to calibrate on
-
-
-class Baseline(Section):
-    """The simpler method that the student has to beat."""
-
-    kind: Literal["logistic-regression"] = "logistic-regression"
-    samples: Positive | None = None
-    iterations: Positive = 100
-
-
-class Gate(Section):
-    """Limits on test figures as fractions of one, and sizes. The baseline has to be beaten always."""
-
-    accuracy_min: Fraction
-    teacher_drop_max: Fraction
-    quantization_drop_max: Fraction
-    bytes_max: Positive
-    parameters_max: Positive
-
-
-class Golden(Section):
-    """Samples kept in the package with their reference outputs; a variant has to reproduce them before it is served."""
-
-    samples: Annotated[int, Gt(0), Le(256)] = 16
-
-
-class Teacher(Section):
-    weights: Path
-    training: Training
+from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.quantization import Quantization
+from joulebox_build.recipe.section import Golden, Name, Section
+from joulebox_build.recipe.training import Distillation, Teacher
 
 
 class Profile(Section):
+    """One way of making the model: the quick one to try, the full one to ship."""
+
     distill: Distillation
     quantize: Quantization = Quantization()
     baseline: Baseline = Baseline()
@@ -92,7 +34,7 @@ class Recipe(Section):
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     model: Path  # defines teacher() and student()
     data: Path  # defines load() and augment()
-    preprocess: ImagePreprocess
+    preprocess: ImagePreprocess | None = None  # none where the data are float32 tensors already
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
@@ -166,14 +108,16 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     """The keys that are known where an unknown one was found."""
     model: type[BaseModel] = Recipe
     for part in location[:-1]:
-        if model is Recipe and part == "profiles":
-            continue
-        annotation = (
-            Profile if model is Recipe and part not in Recipe.model_fields else model.model_fields[str(part)].annotation
-        )
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
+        if part in model.model_fields:
+            model = _section(model.model_fields[str(part)].annotation) or model
     return _keys(model)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section among what a field may hold, lists, mappings and unions included."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part))), None)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

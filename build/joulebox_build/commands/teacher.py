@@ -1,0 +1,78 @@
+"""`joulebox teacher`: trains a recipe's teachers and keeps their weights, with a page that says how they were made."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from joulebox.package.digest import sha256
+from joulebox_build.commands.build import RecipePath, say
+from joulebox_build.errors import RecipeError
+from joulebox_build.files import replace_atomically
+from joulebox_build.progress import bar
+from joulebox_build.provenance import sources
+from joulebox_build.recipe import Member, Recipe, load_recipe
+from joulebox_build.stage import Artifact, Stages
+from joulebox_build.train.card import Card, write_card
+from joulebox_build.train.fit import as_dicts
+from joulebox_build.train.model import load_data, load_folder, logits, parameters
+from joulebox_build.train.teacher import Course, as_weights, load_weights, train_teacher
+
+WEIGHTS, HISTORY = "weights.safetensors", "history.json"
+CHECKPOINT = "checkpoint.pt"
+Number = Annotated[int | None, typer.Option("--member", help="Which of teacher.members to train, from 0; else all.")]
+
+
+def teacher(recipe_path: RecipePath, member: Number = None) -> None:
+    """Train the recipe's teachers and keep their weights; one that was interrupted goes on where it was."""
+    recipe = load_recipe(recipe_path)
+    members = recipe.teacher.members
+    if member is not None and not 0 <= member < len(members):
+        raise RecipeError(f"--member {member}: the recipe has members 0 to {len(members) - 1}")
+    chosen = members if member is None else [members[member]]
+    for one in chosen:
+        if one.weights is not None:
+            typer.echo(_train(recipe, one, Stages(say=say)).read_text("utf-8"))
+        elif member is not None:
+            raise RecipeError(f"--member {member} is the finished file {one.file}; only weights are trained")
+
+
+def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
+    training = recipe.teacher.training
+    if training is None:
+        raise RecipeError("teacher.training: missing; it says how to train the weights")
+    folder = load_folder(recipe)
+    data, given = load_data(folder, recipe)
+    course = Course(folder, data, folder.teacher_input(given, data), training, member.seed)
+    inputs = {
+        "model": sha256(recipe.path(recipe.model).read_bytes()),
+        "code": sha256(recipe.path(recipe.data).read_bytes()),
+        "data": {name: split.digest() for name, split in data.splits().items()},
+        "seed": member.seed,
+        "training": training.model_dump(),
+    }
+
+    def make(scratch: Path) -> dict[str, bytes]:
+        started = time.monotonic()
+        with bar(f"teacher {member.file}", training.epochs) as progress:
+            network, history = train_teacher(course, progress, scratch / CHECKPOINT)
+        seconds = time.monotonic() - started
+        return {WEIGHTS: as_weights(network), HISTORY: json.dumps([as_dicts(history), seconds]).encode()}
+
+    made = stages.run("train-teacher", sources("joulebox_build.train.teacher"), inputs, make, of=str(member.file))
+    replace_atomically(recipe.path(member.file), lambda temporary: temporary.write_bytes(made.files[WEIGHTS]))
+    return _card(recipe, member, course, made)
+
+
+def _card(recipe: Recipe, member: Member, course: Course, made: Artifact) -> Path:
+    history, seconds = made.json(HISTORY)
+    network, data = load_weights(recipe, course.folder, member), course.data
+    accuracy = {
+        name: (float((logits(network, split.inputs, course.given.encode).argmax(1) == split.labels).mean()), len(split))
+        for name, split in (("validation", data.validation), ("test", data.test))
+    }
+    return write_card(recipe, member, Card(accuracy, parameters(network), len(data.train), seconds, history))

@@ -1,0 +1,32 @@
+"""What an inference costs on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from joulebox.host import describe_host
+from joulebox_build.finished import Model
+from joulebox_build.job import Job
+from joulebox_build.judge.cost import Cost, energy_sources, measure
+from joulebox_build.steps.artifacts import (
+    FIGURES,
+    as_json,
+)
+
+
+def cost(job: Job, model: Model) -> Cost:
+    """On this machine; kept like all else, so that a second build shows what the first one measured by the same means."""
+    sample, sources = model.given.encode(job.data.validation.inputs[:1]), energy_sources()
+    devices = [meter.device for meter in sources.meters]
+    inputs = {
+        "model": model.digest,
+        "host": describe_host(os.environ).fingerprint,
+        "energy": [[device.name, device.reader, device.note] for device in devices],
+    }
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: as_json(asdict(measure(model.contents, sample, sources)))}
+
+    return Cost(**job.run("measure", inputs, make, of=model.name).json(FIGURES))

@@ -1,0 +1,64 @@
+"""The student: trained, and as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import safetensors.torch
+
+from joulebox_build.finished import MODEL, Model
+from joulebox_build.graph.export import export
+from joulebox_build.job import Job
+from joulebox_build.progress import bar
+from joulebox_build.stage import Artifact
+from joulebox_build.steps.artifacts import (
+    CHECKPOINT,
+    HISTORY,
+    LOGITS,
+    WEIGHTS,
+    as_json,
+    described,
+    from_npy,
+)
+from joulebox_build.steps.teach import view_of
+from joulebox_build.train.distill import View, distillation
+from joulebox_build.train.fit import Lesson, as_dicts, fit
+from joulebox_build.train.model import parameters, seeded
+
+
+def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
+    """The distilled student's weights, and how training went; after a killed build it goes on from the last epoch."""
+    settings = job.profile.distill
+    inputs = {
+        "model": job.digests["model"],
+        "logits": [artifact.digest for artifact in soft],
+        "data": [job.train.digest(), job.digests["validation"]],
+        "augment": job.digests["data"],
+        "seed": job.recipe.seed,
+        "settings": settings.model_dump(),
+    }
+
+    def make(scratch: Path) -> dict[str, bytes]:
+        network = seeded(job.folder.student, job.recipe.seed)
+        views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
+        batch = distillation(views, job.train.labels, settings)
+        lesson = Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
+        with bar("student", settings.epochs) as progress:
+            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
+        weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+        return {WEIGHTS: safetensors.torch.save(weights), HISTORY: as_json(as_dicts(history))}
+
+    return job.run("distill", inputs, make)
+
+
+def fp32(job: Job, trained: Artifact) -> Model:
+    """The student as ONNX."""
+
+    def make(_: Path) -> dict[str, bytes]:
+        network = job.folder.student()
+        network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
+        return {MODEL: export(network, job.given)}
+
+    inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
+    return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
