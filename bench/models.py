@@ -75,9 +75,10 @@ def session_of(model: Path | bytes) -> ort.InferenceSession:
 
 def _make_medium(folder: Path) -> None:
     from bench.mobilenet import SHAPE, mobilenet_v2  # noqa: PLC0415  # torch takes seconds to load
+    from joulebox_build.data.encode import ModelInput  # noqa: PLC0415
     from joulebox_build.graph.export import export  # noqa: PLC0415
 
-    content = export(mobilenet_v2(), SHAPE)
+    content = export(mobilenet_v2(), ModelInput("image", "FP32", SHAPE, np.asarray))
     images = np.random.default_rng(0).normal(size=(SAMPLES, *SHAPE)).astype(np.float32)
     goldens = io.BytesIO()
     answers = session_of(content).run(None, {"image": images})[0]
