@@ -6,10 +6,11 @@ from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, beside, duplicates, memory, quality, temperature
 from joulebox_build.steps.quantize import int8
 from joulebox_build.steps.student import fp32, student
-from joulebox_build.steps.teach import taught, teacher
+from joulebox_build.steps.teach import all_taught, teacher
 
 __all__ = [
     "HISTORY",
+    "all_taught",
     "answers",
     "baselines",
     "beside",
@@ -20,7 +21,6 @@ __all__ = [
     "memory",
     "quality",
     "student",
-    "taught",
     "teacher",
     "temperature",
 ]
