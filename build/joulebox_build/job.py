@@ -20,7 +20,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "teach": ("graph.inference", "train.views"),
     "distill": ("train.distill", "train.fit", "train.views"),
     "export": ("graph.export",),
-    "quantize": ("compress.quantize",),
+    "quantize": ("compress.choice",),
     "baseline": ("judge.baseline",),
     "answer": ("graph.inference",),
     "calibrate": ("judge.calibration",),

@@ -20,6 +20,9 @@ CHECKPOINT = "checkpoint.pt"
 TEMPERATURE = "temperature.json"
 DUPLICATES = "duplicates.json"
 FIGURES = "figures.json"
+LAYERS = "layers.json"
+CHOICE = "choice.json"
+TENSORRT = "tensorrt.onnx"
 
 
 def npy(array: NDArray[Any]) -> bytes:

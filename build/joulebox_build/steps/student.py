@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
+from torch import nn
 
 from joulebox_build.finished import MODEL, Model
-from joulebox_build.graph.export import export
+from joulebox_build.graph.export import export_named
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
     HISTORY,
+    LAYERS,
     LOGITS,
     WEIGHTS,
     as_json,
@@ -52,13 +54,19 @@ def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
     return job.run("distill", inputs, make)
 
 
+def trained_network(job: Job, trained: Artifact) -> nn.Module:
+    """The student with its weights."""
+    network = job.folder.student()
+    network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
+    return network
+
+
 def fp32(job: Job, trained: Artifact) -> Model:
     """The student as ONNX."""
 
     def make(_: Path) -> dict[str, bytes]:
-        network = job.folder.student()
-        network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
-        return {MODEL: export(network, job.given)}
+        content, layers = export_named(trained_network(job, trained), job.given)
+        return {MODEL: content, LAYERS: as_json(layers)}
 
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
     return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
