@@ -20,6 +20,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "teach": ("graph.inference", "train.views"),
     "distill": ("train.distill", "train.fit", "train.views"),
     "export": ("graph.export",),
+    "qat": ("compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
     "quantize": ("compress.choice",),
     "baseline": ("judge.baseline",),
     "answer": ("graph.inference",),
@@ -28,7 +29,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
-IN_LINEAGE = ("teacher", "teach", "distill", "export", "quantize", "baseline", "answer", "calibrate")
+IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "baseline", "answer", "calibrate")
 
 
 @dataclass(frozen=True)

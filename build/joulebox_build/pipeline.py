@@ -62,7 +62,7 @@ def make(job: Job) -> Made:
     soft = [steps.taught(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
-    int8 = steps.int8(job, fp32)
+    int8 = steps.int8(job, fp32, steps.Trained(student, soft))
     baseline, fitted = steps.baseline(job)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, baseline)}
     return Made(teacher, fp32, int8, baseline, temperatures, student.json(steps.HISTORY), fitted)

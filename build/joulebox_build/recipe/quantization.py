@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from joulebox_build.recipe.section import Fraction, Positive, PositiveFloat, Section
-from joulebox_build.recipe.training import Training
 
 Calibrator = Literal["min-max", "entropy", "percentile"]
 
 
-class QuantizationAwareTraining(Training):
-    """A few more epochs of distillation with int8's rounding in the loop; temperature and views are the student's own."""
+class QuantizationAwareTraining(Section):
+    """A few more epochs of the student's distillation with int8's rounding in the loop; all else is as it was."""
 
-    learning_rate: PositiveFloat = 0.01  # a tenth of the student's or less: it only has to settle
+    epochs: Positive
+    learning_rate: PositiveFloat = (
+        0.01  # the schedule's peak; a tenth of the student's or less, as it only has to settle
+    )
 
 
 class Quantization(Section):
@@ -32,3 +34,9 @@ class Quantization(Section):
     qat: QuantizationAwareTraining | None = None  # where layers in float do not help either
     sensitivity: bool = False  # measure each layer's harm for the report, wherever accuracy lies
     sensitivity_samples: Positive = 1000  # of the validation data, to measure that harm on
+
+    @model_validator(mode="after")
+    def _limited(self) -> Quantization:
+        if self.drop_max is None and (self.float_layers_max or self.qat):
+            raise ValueError("quantize: float_layers_max and qat help where drop_max is missed; set drop_max")
+        return self

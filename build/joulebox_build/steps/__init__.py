@@ -4,14 +4,16 @@ from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baseline
 from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, duplicates, quality, temperature
-from joulebox_build.steps.quantize import int8
+from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import taught, teacher
 
 __all__ = [
     "HISTORY",
+    "Trained",
     "answers",
     "baseline",
+    "choice",
     "cost",
     "duplicates",
     "fp32",

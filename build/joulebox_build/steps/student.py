@@ -12,6 +12,7 @@ from joulebox_build.finished import MODEL, Model
 from joulebox_build.graph.export import export_named
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
+from joulebox_build.recipe import Distillation
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
@@ -43,29 +44,33 @@ def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
 
     def make(scratch: Path) -> dict[str, bytes]:
         network = seeded(job.folder.student, job.recipe.seed)
-        views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
-        batch = distillation(views, job.train.labels, settings)
-        lesson = Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
         with bar("student", settings.epochs) as progress:
-            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
+            history = fit(network, lesson_of(job, soft, settings), settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {WEIGHTS: safetensors.torch.save(weights), HISTORY: as_json(as_dicts(history))}
 
     return job.run("distill", inputs, make)
 
 
-def trained_network(job: Job, trained: Artifact) -> nn.Module:
-    """The student with its weights."""
+def lesson_of(job: Job, soft: Sequence[Artifact], settings: Distillation) -> Lesson:
+    """What the student learns from: its teacher's logits `soft`, a view each."""
+    views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
+    batch = distillation(views, job.train.labels, settings)
+    return Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
+
+
+def network_of(job: Job, trained: Artifact) -> nn.Module:
+    """The trained student."""
     network = job.folder.student()
     network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
     return network
 
 
 def fp32(job: Job, trained: Artifact) -> Model:
-    """The student as ONNX."""
+    """The student as ONNX, with the names of its layers."""
 
     def make(_: Path) -> dict[str, bytes]:
-        content, layers = export_named(trained_network(job, trained), job.given)
+        content, layers = export_named(network_of(job, trained), job.given)
         return {MODEL: content, LAYERS: as_json(layers)}
 
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
