@@ -24,7 +24,8 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "teach": ("graph.inference", "train.views"),
     "distill": ("train.distill", "train.fit", "train.hints", "train.views"),
     "export": ("graph.export",),
-    "quantize": ("compress.quantize",),
+    "qat": ("compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
+    "quantize": ("compress.choice",),
     "baseline": ("judge.linear", "judge.boosting", "judge.tfidf"),
     "answer": ("graph.inference",),
     "calibrate": ("judge.calibration",),
@@ -34,7 +35,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
-IN_LINEAGE = ("teacher", "teach", "distill", "export", "quantize", "baseline", "answer", "calibrate")
+IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "baseline", "answer", "calibrate")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def make(job: Job) -> Made:
     soft = steps.all_taught(job, teacher)
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
-    int8 = steps.int8(job, fp32)
+    int8 = steps.int8(job, fp32, steps.Trained(student, soft))
     baselines, fits = zip(*steps.baselines(job), strict=True)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
     return Made(teacher, fp32, int8, baselines, temperatures, student.json(steps.HISTORY), fits)

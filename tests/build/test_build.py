@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from markupsafe import escape
 
 from joulebox.package import open_package
@@ -20,6 +21,7 @@ from joulebox_build.graph.inference import outputs
 from joulebox_build.pipeline import build, pack
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
+from joulebox_build.steps import choice
 
 TRAINING = {"teach", "distill", "baseline"}
 
@@ -239,3 +241,27 @@ def test_no_time_is_in_what_the_version_covers(first_build: Any) -> None:
     covered = first_build.package.manifest.model_dump(exclude={"evidence", "version", "checksum"})
     assert "latency" not in json.dumps(covered)
     assert "joules" not in json.dumps(covered)
+
+
+def with_qat(folder: Path, **quantize: Any) -> None:
+    path = folder / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text("utf-8"))
+    recipe["profiles"]["quick"]["quantize"] |= quantize
+    path.write_text(yaml.safe_dump(recipe), "utf-8")
+
+
+def test_a_student_that_int8_harms_is_trained_on_with_its_rounding_and_the_better_one_is_kept(
+    first_build: Any, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first_build.cache, tmp_path / "cache", dirs_exist_ok=True)
+    with_qat(folder, calibrators=["percentile"], percentile=60, drop_max=0, qat={"epochs": 2, "learning_rate": 0.02})
+    built = build(load_recipe(folder / "recipe.yaml"), "quick", Stages(tmp_path / "cache"))
+    stages = [artifact.stage for artifact in built.job.stages.log if not artifact.cached]
+    assert stages.count("quantize") == 2
+    assert "qat" in stages
+    assert "distill" not in stages
+    scores = [
+        artifact.json("choice.json")["score"] for artifact in built.job.stages.log if artifact.stage == "quantize"
+    ]
+    kept = choice(built.made.int8)["score"]
+    assert kept == min(scores, key=lambda score: (-score["accuracy"], score["cross_entropy"]))

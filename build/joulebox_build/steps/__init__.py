@@ -4,16 +4,18 @@ from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baselines
 from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, beside, duplicates, memory, quality, temperature
-from joulebox_build.steps.quantize import int8
+from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import all_taught, teacher
 
 __all__ = [
     "HISTORY",
+    "Trained",
     "all_taught",
     "answers",
     "baselines",
     "beside",
+    "choice",
     "cost",
     "duplicates",
     "fp32",

@@ -21,6 +21,9 @@ TEMPERATURE = "temperature.json"
 DUPLICATES = "duplicates.json"
 FIGURES = "figures.json"
 VOCABULARY = "vocabulary.json"
+LAYERS = "layers.json"
+CHOICE = "choice.json"
+TENSORRT = "tensorrt.onnx"
 
 
 def npy(array: NDArray[Any]) -> bytes:

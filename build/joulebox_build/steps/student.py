@@ -12,7 +12,7 @@ from torch import nn
 from joulebox_build.data.dataset import Split
 from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
-from joulebox_build.graph.export import export
+from joulebox_build.graph.export import export_named
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
 from joulebox_build.recipe import Distillation, Member
@@ -20,6 +20,7 @@ from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
     HISTORY,
+    LAYERS,
     LOGITS,
     WEIGHTS,
     as_json,
@@ -118,13 +119,19 @@ def _hinting(job: Job) -> Member:
     raise RecipeError("distill.hints: they need a teacher with weights; those of this profile are ONNX files")
 
 
+def network_of(job: Job, trained: Artifact) -> nn.Module:
+    """The trained student."""
+    network = job.folder.student()
+    network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
+    return network
+
+
 def fp32(job: Job, trained: Artifact) -> Model:
-    """The student as ONNX."""
+    """The student as ONNX, with the names of its layers."""
 
     def make(_: Path) -> dict[str, bytes]:
-        network = job.folder.student()
-        network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
-        return {MODEL: export(network, job.given)}
+        content, layers = export_named(network_of(job, trained), job.given)
+        return {MODEL: content, LAYERS: as_json(layers)}
 
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
     return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
