@@ -15,6 +15,7 @@ from joulebox_build.recipe.gate import Baseline, Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.training import Distillation, Teacher
+from joulebox_build.recipe.variants import ALWAYS, Variants
 
 
 class Profile(Section):
@@ -22,6 +23,7 @@ class Profile(Section):
 
     distill: Distillation
     quantize: Quantization = Quantization()
+    variants: Variants = ALWAYS  # the forms in which the model is shipped
     baseline: Baseline = Baseline()
     gate: Gate
 

@@ -7,6 +7,7 @@ from joulebox_build.steps.judge import answers, duplicates, quality, temperature
 from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import taught, teacher
+from joulebox_build.steps.variants import latencies, variants
 
 __all__ = [
     "HISTORY",
@@ -18,9 +19,11 @@ __all__ = [
     "duplicates",
     "fp32",
     "int8",
+    "latencies",
     "quality",
     "student",
     "taught",
     "teacher",
     "temperature",
+    "variants",
 ]
