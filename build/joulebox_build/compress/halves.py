@@ -4,7 +4,7 @@ There is no bf16 form: ONNX Runtime's CPU provider does not run it, so a build w
 """
 
 # ONNX Runtime annotates only part of itself.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
