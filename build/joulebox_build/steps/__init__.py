@@ -7,7 +7,7 @@ from joulebox_build.steps.judge import answers, duplicates, quality, temperature
 from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import taught, teacher
-from joulebox_build.steps.variants import latencies, variants
+from joulebox_build.steps.variants import variants
 
 __all__ = [
     "HISTORY",
@@ -19,7 +19,6 @@ __all__ = [
     "duplicates",
     "fp32",
     "int8",
-    "latencies",
     "quality",
     "student",
     "taught",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from joulebox_build.compress.halves import in_fp16
@@ -11,17 +10,11 @@ from joulebox_build.finished import MODEL, Model
 from joulebox_build.job import Job
 from joulebox_build.recipe.variants import VariantName
 from joulebox_build.steps.artifacts import TENSORRT
-from joulebox_build.steps.cost import cost
 
 
 def variants(job: Job, fp32: Model, int8: Model) -> dict[VariantName, Model]:
     """Each by its name."""
     return {name: _variant(job, name, fp32, int8) for name in job.profile.variants}
-
-
-def latencies(job: Job, made: Mapping[VariantName, Model]) -> dict[VariantName, float]:
-    """Median seconds on this machine of those that run on its CPU."""
-    return {name: cost(job, model).latency_median_s for name, model in made.items() if name.startswith("cpu-")}
 
 
 def _variant(job: Job, name: VariantName, fp32: Model, int8: Model) -> Model:
