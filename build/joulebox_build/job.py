@@ -26,6 +26,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "export": ("graph.export",),
     "qat": ("compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
     "quantize": ("compress.choice",),
+    "variant": ("compress.weights", "compress.halves"),
     "baseline": ("judge.linear", "judge.boosting", "judge.tfidf"),
     "answer": ("graph.inference",),
     "calibrate": ("judge.calibration",),
@@ -35,7 +36,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
-IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "baseline", "answer", "calibrate")
+IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "variant", "baseline", "answer", "calibrate")
 
 
 @dataclass(frozen=True)

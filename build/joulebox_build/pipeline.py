@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from joulebox.engine.ladder import LATENCY
 from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build import steps
@@ -18,6 +20,7 @@ from joulebox_build.judge import gate
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
+from joulebox_build.recipe.variants import VariantName
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
 
@@ -29,6 +32,7 @@ class Made:
     teacher: Model
     fp32: Model
     int8: Model
+    variants: Mapping[VariantName, Model]  # as they are shipped
     baselines: tuple[Model, ...]
     temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
@@ -64,7 +68,8 @@ def make(job: Job) -> Made:
     int8 = steps.int8(job, fp32, steps.Trained(student, soft))
     baselines, fits = zip(*steps.baselines(job), strict=True)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
-    return Made(teacher, fp32, int8, baselines, temperatures, student.json(steps.HISTORY), fits)
+    variants = steps.variants(job, fp32, int8)
+    return Made(teacher, fp32, int8, variants, baselines, temperatures, student.json(steps.HISTORY), fits)
 
 
 def judge(job: Job, made: Made) -> Report:
@@ -110,7 +115,7 @@ def pack(built: Built, out: Path) -> Package:
         raise GateError(gate.explain(report.gate))
     content = Content(
         labels=job.data.labels,
-        variants={"fp32": made.fp32.content, "int8": made.int8.content},
+        variants={name: model.content for name, model in made.variants.items()},
         given=job.given,
         golden=golden_samples(
             job.given.encode(job.data.validation.inputs), job.recipe.golden.samples, seed=job.recipe.seed
@@ -118,9 +123,21 @@ def pack(built: Built, out: Path) -> Package:
         temperature=made.temperatures[made.int8.name],
         gate=gate.repeatable(report.gate),
         made_of=report.made_of,
-        evidence=report.files(),
+        evidence={**report.files(), LATENCY: _latency(job, made, report)},
     )
     return seal(out, job.recipe, content)
+
+
+def _latency(job: Job, made: Made, report: Report) -> bytes:
+    """Seconds of each variant for a CPU, which a host that is this one orders them by."""
+    known = {figures.name: figures.cost for figures in report.models}
+    costs = {
+        name: known.get(model.name) or steps.cost(job, model)
+        for name, model in made.variants.items()
+        if name.startswith("cpu-")
+    }
+    seconds = {name: cost.latency_median_s for name, cost in costs.items()}
+    return json.dumps({"host": describe_host(os.environ).fingerprint, "latency_s": seconds}, indent=1).encode()
 
 
 def _figures(job: Job, made: Made, model: Model) -> Figures:

@@ -46,7 +46,7 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     assert {variant.precision for variant in manifest.variants} == {"fp32", "int8"}
     assert all(result.passed for result in manifest.gate)
     assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= manifest.lineage.made_of.keys()
-    assert {"report.html", "report.json"} == set(manifest.evidence)
+    assert {"report.html", "report.json", "latency.json"} == set(manifest.evidence)
 
 
 def test_every_variant_reproduces_the_golden_outputs(first_build: Any) -> None:
@@ -265,3 +265,23 @@ def test_a_student_that_int8_harms_is_trained_on_with_its_rounding_and_the_bette
     ]
     kept = choice(built.made.int8)["score"]
     assert kept == min(scores, key=lambda score: (-score["accuracy"], score["cross_entropy"]))
+
+
+def test_every_variant_that_the_recipe_names_is_shipped_and_held_against_the_goldens(
+    first_build: Any, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first_build.cache, tmp_path / "cache", dirs_exist_ok=True)
+    path = folder / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text("utf-8"))
+    asked = ["cpu-int8", "cpu-fp32", "gpu-fp16", "trt-int8", "cpu-weights-int8", "cpu-weights-int4"]
+    recipe["profiles"]["quick"]["variants"] = asked
+    path.write_text(yaml.safe_dump(recipe), "utf-8")
+    package, _ = run(folder, tmp_path / "out", tmp_path / "cache")
+    with np.load(io.BytesIO(package.read("golden.npz"))) as golden:
+        inputs, expected = golden["input.image"], golden["output.logits"]
+    assert {variant.name for variant in package.manifest.variants} == set(asked)
+    for variant in package.manifest.variants:
+        found = outputs(package.read(variant.file), inputs)
+        assert np.abs(found - expected).max() <= variant.golden_tolerance < 0.5 * np.abs(expected).max()
+    latency = json.loads(package.read("latency.json"))["latency_s"]
+    assert set(latency) == {"cpu-int8", "cpu-fp32", "cpu-weights-int8", "cpu-weights-int4"}

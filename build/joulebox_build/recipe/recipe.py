@@ -17,6 +17,7 @@ from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.training import Distillation, Teacher
+from joulebox_build.recipe.variants import ALWAYS, Variants
 
 
 class Profile(Section):
@@ -24,6 +25,7 @@ class Profile(Section):
 
     distill: Distillation
     quantize: Quantization = Quantization()
+    variants: Variants = ALWAYS  # the forms in which the model is shipped
     baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
     corruptions: Annotated[
         tuple[Corruption, ...], Field(max_length=40)

@@ -7,6 +7,7 @@ from joulebox_build.steps.judge import answers, beside, duplicates, memory, qual
 from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import all_taught, teacher
+from joulebox_build.steps.variants import variants
 
 __all__ = [
     "HISTORY",
@@ -25,4 +26,5 @@ __all__ = [
     "student",
     "teacher",
     "temperature",
+    "variants",
 ]

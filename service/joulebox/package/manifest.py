@@ -93,7 +93,7 @@ class Variant(Section):
     name: Name
     file: RelativePath
     engine: Literal["onnxruntime"]
-    provider: Literal["CPUExecutionProvider"]
+    provider: Literal["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
     engine_version_min: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
     precision: Literal["fp64", "fp32", "fp16", "bf16", "int8", "mixed"]
     golden_tolerance: Annotated[Finite, Gt(0)]
