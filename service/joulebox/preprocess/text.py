@@ -6,7 +6,9 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,11 @@ FOLDS: dict[Fold, tuple[re.Pattern[str], str]] = {  # applied in this order; wha
     "numbers": (re.compile(r"\d+"), "0"),
 }
 APOSTROPHES = {ord("’"): "'", ord("ʼ"): "'"}
+KEPT_WORDS, KEPT_LENGTH = 4096, 16  # some megabytes at most
 CHARACTERS_SEED = 1  # of the hash, so that the word `the` is not the letters `the`
 
 
-def token_ids(texts: Sequence[str], preprocess: TextPreprocess) -> NDArray[np.int64]:
+def token_ids(texts: Sequence[str] | NDArray[Any], preprocess: TextPreprocess) -> NDArray[np.int64]:
     """The texts' numbers from 1 to `buckets`, int64 `[N, length]`, with 0 after the last. No string is refused.
 
     The words come first, in their order, then pairs of words and so on, then the n-grams of characters of each word;
@@ -53,12 +56,23 @@ def _hashes(found: Sequence[str], preprocess: TextPreprocess) -> Iterator[int]:
         for start in range(len(found) - size + 1):
             yield 1 + _crc32(" ".join(found[start : start + size])) % buckets
     if preprocess.character_ngrams is not None:
-        shortest, longest = preprocess.character_ngrams
         for word in found:
-            marked = f"<{word}>"
-            for size in range(shortest, longest + 1):
-                for start in range(len(marked) - size + 1):
-                    yield 1 + _crc32(marked[start : start + size], CHARACTERS_SEED) % buckets
+            of_word = _kept if len(word) <= KEPT_LENGTH else _letters
+            yield from of_word(word, *preprocess.character_ngrams, buckets)
+
+
+def _letters(word: str, shortest: int, longest: int, buckets: int) -> Iterator[int]:
+    """Of the n-grams of characters of a word."""
+    marked = f"<{word}>"
+    for size in range(shortest, longest + 1):
+        for start in range(len(marked) - size + 1):
+            yield 1 + _crc32(marked[start : start + size], CHARACTERS_SEED) % buckets
+
+
+@lru_cache(maxsize=KEPT_WORDS)
+def _kept(word: str, shortest: int, longest: int, buckets: int) -> tuple[int, ...]:
+    """The same for words that come again, which most do: half the time of a text is theirs."""
+    return tuple(_letters(word, shortest, longest, buckets))
 
 
 def _crc32(text: str, seed: int = 0) -> int:
