@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
@@ -18,7 +20,7 @@ from joulebox_build.train.teacher import member_path
 STAGES = {  # stage to the modules with its code; those that they import count too
     "teacher": ("train.teacher",),
     "teach": ("graph.inference", "train.views"),
-    "distill": ("train.distill", "train.fit", "train.views"),
+    "distill": ("train.distill", "train.fit", "train.hints", "train.views"),
     "export": ("graph.export",),
     "quantize": ("compress.quantize",),
     "baseline": ("judge.baseline",),
@@ -66,7 +68,7 @@ class Job:
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
             "teacher": [self.digests[str(member.file)] for member in self.members],
-            "data": {name: self.digests[name] for name in self.data.splits()},
+            "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
             "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
             "libraries": libraries(),
         }
@@ -95,4 +97,6 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     if any(member.weights for member in members):
         check_network("teacher", folder.teacher, teacher_given, len(data.labels))
     digests |= {name: split.digest() for name, split in data.splits().items()}
+    if data.unlabelled is not None:
+        digests["unlabelled"] = Split(data.unlabelled, np.zeros(0, np.int64)).digest()
     return Job(recipe, profile, chosen, folder, data, given, teacher_given, digests, stages)

@@ -58,8 +58,7 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
 def make(job: Job) -> Made:
     """Every choice, temperatures included."""
     teacher = steps.teacher(job)
-    settings = job.profile.distill
-    soft = [steps.taught(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
+    soft = steps.all_taught(job, teacher)
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32)

@@ -4,13 +4,14 @@ from joulebox_build.recipe.gate import Baseline, Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
 from joulebox_build.recipe.section import Golden, Section
-from joulebox_build.recipe.training import Distillation, Member, Teacher, Training
+from joulebox_build.recipe.training import Distillation, Hint, Member, Teacher, Training
 
 __all__ = [
     "Baseline",
     "Distillation",
     "Gate",
     "Golden",
+    "Hint",
     "Member",
     "Profile",
     "Quantization",

@@ -6,10 +6,11 @@ from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, duplicates, quality, temperature
 from joulebox_build.steps.quantize import int8
 from joulebox_build.steps.student import fp32, student
-from joulebox_build.steps.teach import taught, teacher
+from joulebox_build.steps.teach import all_taught, teacher
 
 __all__ = [
     "HISTORY",
+    "all_taught",
     "answers",
     "baseline",
     "cost",
@@ -18,7 +19,6 @@ __all__ = [
     "int8",
     "quality",
     "student",
-    "taught",
     "teacher",
     "temperature",
 ]

@@ -62,5 +62,5 @@ def quality(job: Job, model: Model, confidence: float) -> Quality:
 
 def duplicates(job: Job) -> dict[str, int]:
     """How many samples two splits share."""
-    inputs = {name: job.digests[name] for name in job.data.splits()}
+    inputs = {name: job.digests[name] for name in (*job.data.splits(), "unlabelled") if name in job.digests}
     return job.run("duplicates", inputs, lambda _: {DUPLICATES: as_json(job.data.duplicates())}).json(DUPLICATES)
