@@ -107,9 +107,7 @@ def test_a_served_model_answers_a_text_as_the_build_did(moods: tuple[Path, Any])
     test = built.job.data.test
     with serving(folder) as address:
         answer = httpx.post(f"{address}/predict", json={"texts": test.inputs[:50].tolist()}).json()
-        plain = httpx.post(
-            f"{address}/predict", content="a quirk?".encode(), headers={"content-type": "text/plain"}
-        ).json()
+        plain = httpx.post(f"{address}/predict", content=b"a quirk?", headers={"content-type": "text/plain"}).json()
     found = [prediction["label"] for prediction in answer["predictions"]]
     labels = np.array(built.job.data.labels)[test.labels[:50]]
     assert np.mean(np.array(found) == labels) >= 0.9
