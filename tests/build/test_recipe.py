@@ -37,6 +37,9 @@ def set_key(path: str, value: Any) -> Any:
         ("schema_version", 2, r"schema_version: 2"),
         ("model", "absent.py", r"model: .*absent\.py does not exist"),
         ("name", "Not A Name", r"name: 'Not A Name'"),
+        ("preprocess.depth", 1, r"preprocess\.image\.depth: unknown key .*expected one of channels, height"),
+        ("preprocess", {"kind": "text", "mean": []}, r"preprocess\.text\.mean: unknown key .*expected one of buckets"),
+        ("preprocess.kind", "sound", r"preprocess: .*'image', 'text'"),
         ("preprocess.mean", [0.1, 0.2], r"preprocess\.mean has 2 values; expected one per channel \(1\)"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -9,7 +11,7 @@ import yaml
 from annotated_types import Ge, Lt
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from joulebox.package.manifest import ImagePreprocess
+from joulebox.package.manifest import Preprocess
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.baseline import Baseline
 from joulebox_build.recipe.corruption import Corruption
@@ -52,7 +54,7 @@ class Recipe(Section):
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     model: Path  # defines teacher() and student()
     data: Path  # defines load() and augment()
-    preprocess: ImagePreprocess | None = None  # none where the data are float32 tensors already
+    preprocess: Preprocess | None = None  # none where the data are float32 tensors already
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
@@ -125,17 +127,25 @@ def _explain(error: ValidationError) -> list[str]:
 def _siblings(location: tuple[int | str, ...]) -> list[str]:
     """The keys that are known where an unknown one was found."""
     model: type[BaseModel] = Recipe
-    for part in location[:-1]:
+    for part, after in itertools.pairwise(location):
         if part in model.model_fields:
-            model = _section(model.model_fields[str(part)].annotation) or model
+            sections = list(_sections(model.model_fields[str(part)].annotation)) or [model]
+            model = next((section for section in sections if after in _kinds(section)), sections[0])
     return _keys(model)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section among what a field may hold, lists, mappings and unions included."""
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Those among what a field may hold, lists, mappings and unions included."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def _kinds(section: type[BaseModel]) -> tuple[Any, ...]:
+    """What tells a section from others that may stand in its place."""
+    kind = section.model_fields.get("kind")
+    return () if kind is None else get_args(kind.annotation)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
