@@ -33,6 +33,8 @@ class Made:
     temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
     baseline_fit: Mapping[str, Any]
+    study: tuple[list[Model], list[Model]] | None  # students with and without the teacher
+    data_trials: list[steps.Trial]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,17 @@ def make(job: Job) -> Made:
     int8 = steps.int8(job, fp32)
     baseline, fitted = steps.baseline(job)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, baseline)}
-    return Made(teacher, fp32, int8, baseline, temperatures, student.json(steps.HISTORY), fitted)
+    return Made(
+        teacher,
+        fp32,
+        int8,
+        baseline,
+        temperatures,
+        student.json(steps.HISTORY),
+        fitted,
+        steps.gain_arms(job, soft),
+        steps.data_trials(job),
+    )
 
 
 def judge(job: Job, made: Made) -> Report:
@@ -94,6 +106,8 @@ def judge(job: Job, made: Made) -> Report:
         machine=machine(),
         host=describe_host(os.environ).facts,
         made_of=job.made_of(),
+        study=steps.gain(job, made.study),
+        data_efficiency=steps.data_efficiency(job, made.data_trials),
     )
 
 

@@ -14,6 +14,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.gate import Baseline, Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
+from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Teacher
 
 
@@ -24,6 +25,14 @@ class Profile(Section):
     quantize: Quantization = Quantization()
     baseline: Baseline = Baseline()
     gate: Gate
+    study: GainStudy | None = None  # whether the teacher helps
+    data_efficiency: DataEfficiency | None = None  # whether all of the data are needed
+
+    @model_validator(mode="after")
+    def _teacher_to_study(self) -> Profile:
+        if self.study and self.distill.method == "none":
+            raise ValueError("study: it compares with the teacher, which distill.method: none leaves out")
+        return self
 
 
 class Recipe(Section):
