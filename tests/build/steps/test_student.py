@@ -95,7 +95,7 @@ def test_without_a_teacher_none_is_asked(first_build: Any, folder: Path, tmp_pat
         ({"unlabelled": True}, r"unlabelled: true; load\(\) in data\.py gives a Dataset without"),
         ({"method": "none", "unlabelled": True}, r"none; hints and unlabelled data need a teacher"),
         ({"optimizer": "adamw"}, "learning_rate: missing"),
-        ({"memory_mib": 1}, r"memory_mib: 1; training holds about \d+ MiB"),
+        ({"memory_mib": 1}, r"memory_mib: 1; training holds up to \d+ MiB"),
     ],
 )
 def test_what_cannot_be_is_refused(
