@@ -37,6 +37,8 @@ class Made:
     temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
     baseline_fits: tuple[Mapping[str, Any], ...]
+    study: tuple[list[Model], list[Model]] | None  # students with and without the teacher
+    data_trials: list[steps.Trial]
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,18 @@ def make(job: Job) -> Made:
     baselines, fits = zip(*steps.baselines(job), strict=True)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
     variants = steps.variants(job, fp32, int8)
-    return Made(teacher, fp32, int8, variants, baselines, temperatures, student.json(steps.HISTORY), fits)
+    return Made(
+        teacher,
+        fp32,
+        int8,
+        variants,
+        baselines,
+        temperatures,
+        student.json(steps.HISTORY),
+        fits,
+        steps.gain_arms(job, soft),
+        steps.data_trials(job),
+    )
 
 
 def judge(job: Job, made: Made) -> Report:
@@ -101,6 +114,8 @@ def judge(job: Job, made: Made) -> Report:
         machine=machine(),
         host=describe_host(os.environ).facts,
         made_of=job.made_of(),
+        study=steps.gain(job, made.study),
+        data_efficiency=steps.data_efficiency(job, made.data_trials),
     )
 
 

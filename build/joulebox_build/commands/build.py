@@ -52,6 +52,8 @@ def _show(built: pipeline.Built, package: Package | None, stages: Stages, *, as_
     console = Console()
     console.print(built.report.table())
     console.print(gate.table(built.report.gate))
+    if built.report.study is not None:
+        console.print(f"study of {len(built.report.study.seeds)} seeds: {built.report.study.verdict}", markup=False)
     if package is not None:
         console.print(f"package {package.manifest.version} is at {package.folder}", soft_wrap=True, highlight=False)
 

@@ -6,12 +6,15 @@ from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
 from joulebox_build.recipe.section import Golden, Section
+from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Hint, Member, Teacher, Training
 
 __all__ = [
     "Baseline",
     "Corruption",
+    "DataEfficiency",
     "Distillation",
+    "GainStudy",
     "Gate",
     "Golden",
     "Hint",

@@ -18,6 +18,7 @@ from joulebox_build.recipe.corruption import Corruption
 from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
+from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Teacher
 from joulebox_build.recipe.variants import ALWAYS, Variants
 
@@ -33,6 +34,8 @@ class Profile(Section):
         tuple[Corruption, ...], Field(max_length=40)
     ] = ()  # of the test data, for the report and the gate
     gate: Gate = Gate()
+    study: GainStudy | None = None  # whether the teacher helps
+    data_efficiency: DataEfficiency | None = None  # whether all of the data are needed
 
     @model_validator(mode="after")
     def _consistent(self) -> Profile:
@@ -43,6 +46,8 @@ class Profile(Section):
             raise ValueError(
                 "gate.corruption_drop_max needs corruptions in the profile, such as {kind: noise, severity: 2}"
             )
+        if self.study and self.distill.method == "none":
+            raise ValueError("study: it compares with the teacher, which distill.method: none leaves out")
         return self
 
 

@@ -16,6 +16,7 @@ from joulebox.package.manifest import GateResult
 from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
 from joulebox_build.judge.quality import Quality
+from joulebox_build.judge.study import DataPoint, Study
 from joulebox_build.report.picture import points_of, svg
 
 SCHEMA_VERSION = 2  # 1 had joules with idle power in them
@@ -50,6 +51,8 @@ class Report:
     machine: Mapping[str, Any]
     host: Mapping[str, Any]  # on which costs were measured
     made_of: Mapping[str, Any]
+    study: Study | None = None  # whether the teacher helps
+    data_efficiency: Sequence[DataPoint] = ()
 
     @property
     def passed(self) -> bool:
@@ -71,6 +74,8 @@ class Report:
             "machine": dict(self.machine),
             "host": dict(self.host),
             "made_of": dict(self.made_of),
+            "study": self.study and asdict(self.study),
+            "data_efficiency": [asdict(point) for point in self.data_efficiency],
         }
 
     def files(self) -> dict[str, bytes]:
