@@ -13,6 +13,7 @@ from joulebox.engine.ladder import LATENCY
 from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build import steps
+from joulebox_build.data.checks import shared_too_many
 from joulebox_build.errors import GateError
 from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
@@ -101,14 +102,17 @@ def judge(job: Job, made: Made) -> Report:
         baseline=steps.beside(job, made.int8, best),
         baseline_name=best.name,
     )
+    duplicates = steps.duplicates(job)
+    samples = {name: len(split) for name, split in job.data.splits().items()}
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
         labels=job.data.labels,
         models=tuple(rows.values()),
         gate=gate.check(job.profile.gate, candidate),
-        samples={name: len(split) for name, split in job.data.splits().items()},
-        duplicates=steps.duplicates(job),
+        samples=samples,
+        warnings=shared_too_many(duplicates, samples),
+        duplicates=duplicates,
         baselines=made.baseline_fits,
         training=made.training,
         machine=machine(),

@@ -214,7 +214,12 @@ def test_a_killed_build_leaves_nothing_half_made_and_goes_on(
 
 def test_the_report_shows_what_was_found(first_build: Any) -> None:
     package, report = first_build.package, json.loads(first_build.package.read("report.json"))
-    assert [model["name"] for model in report["models"]] == ["teacher", "student fp32", "student int8", "baseline"]
+    assert [model["name"] for model in report["models"]] == [
+        "teacher",
+        "student fp32",
+        "student int8",
+        "baseline logistic-regression",
+    ]
     assert report["samples"] == {"train": 750, "validation": 150, "test": 300}
     assert report["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
     assert len(report["training"]) == 4

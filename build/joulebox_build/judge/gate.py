@@ -64,7 +64,7 @@ def _held(name: str, limit: float, figure: Figure) -> GateResult:
 
 
 def _result(limit: str, expected: str, actual: float | None, *, passed: bool, note: str | None) -> GateResult:
-    rounded = None if actual is None else round(float(actual), 9)
+    rounded = None if actual is None else float(f"{actual:.9g}")
     return GateResult(limit=limit, expected=expected, actual=rounded, passed=passed, note=note)
 
 
@@ -157,7 +157,7 @@ def repeatable(results: list[GateResult]) -> list[GateResult]:
 def explain(results: list[GateResult]) -> str:
     """The limits that were missed, in one line."""
     missed = [
-        f"{result.limit} is {shown(result.actual)}, expected {result.expected}{f' ({result.note})' if result.note else ''}"
+        f"{result.limit} is {shown(result.actual)}, expected {result.expected}"
         for result in results
         if not result.passed
     ]

@@ -45,6 +45,7 @@ class Report:
     models: Sequence[Figures]
     gate: list[GateResult]
     samples: Mapping[str, int]  # split to number
+    warnings: Sequence[str]  # of the data
     duplicates: Mapping[str, int]  # `train/test` to how many of the second have an identical image in the first
     baselines: Sequence[Mapping[str, Any]]  # how their solvers ended
     training: Sequence[Mapping[str, float]]  # loss and validation accuracy, an epoch each
@@ -68,6 +69,7 @@ class Report:
             "models": [asdict(figures) for figures in self.models],
             "gate": [result.model_dump() for result in self.gate],
             "samples": dict(self.samples),
+            "warnings": list(self.warnings),
             "duplicates": dict(self.duplicates),
             "baselines": [dict(baseline) for baseline in self.baselines],
             "training": [dict(epoch) for epoch in self.training],
