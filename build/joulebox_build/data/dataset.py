@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joulebox_build.data.checks import check_labels, check_shapes, check_split
+from joulebox_build.errors import DataError
 
 Inputs = NDArray[Any]
 """Samples along the first axis, as people have them: images uint8 `[N, C, H, W]`, texts (str objects) `[N]`, or float32 `[N, ...]`."""
