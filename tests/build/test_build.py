@@ -78,7 +78,8 @@ def test_a_second_build_runs_nothing_and_gives_the_same_package(
 
 def test_a_clean_cache_and_another_folder_give_the_same_version(first_build: Any, folder: Path, tmp_path: Path) -> None:
     package, log = run(folder, tmp_path / "out", tmp_path / "empty")
-    assert not any(artifact.cached for artifact in log)
+    first = {artifact.key: artifact for artifact in reversed(log)}  # answers are read again by what compares models
+    assert not any(artifact.cached for artifact in first.values())
     assert package.manifest.version == first_build.package.manifest.version
     assert variants(package) == variants(first_build.package)
 
