@@ -19,7 +19,8 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "teacher": ("train.teacher",),
     "teach": ("graph.inference", "train.views"),
     "distill": ("train.distill", "train.fit", "train.views"),
-    "export": ("graph.export",),
+    "prune": ("compress.prune", "train.distill", "train.fit", "train.views", "graph.export", "judge.cost"),
+    "export": ("graph.export", "compress.channels"),
     "quantize": ("compress.quantize",),
     "baseline": ("judge.baseline",),
     "answer": ("graph.inference",),
@@ -28,7 +29,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
-IN_LINEAGE = ("teacher", "teach", "distill", "export", "quantize", "baseline", "answer", "calibrate")
+IN_LINEAGE = ("teacher", "teach", "distill", "prune", "export", "quantize", "baseline", "answer", "calibrate")
 
 
 @dataclass(frozen=True)

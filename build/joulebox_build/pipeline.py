@@ -60,7 +60,7 @@ def make(job: Job) -> Made:
     teacher = steps.teacher(job)
     settings = job.profile.distill
     soft = [steps.taught(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
-    student = steps.student(job, soft)
+    student = steps.pruned(job, steps.student(job, soft), soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32)
     baseline, fitted = steps.baseline(job)

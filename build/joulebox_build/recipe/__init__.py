@@ -1,6 +1,7 @@
 """The recipe: what to make, from what, and under which gate."""
 
 from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
 from joulebox_build.recipe.section import Golden, Section
@@ -13,6 +14,7 @@ __all__ = [
     "Golden",
     "Member",
     "Profile",
+    "Pruning",
     "Quantization",
     "Recipe",
     "Section",

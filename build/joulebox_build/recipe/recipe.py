@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from joulebox.package.manifest import ImagePreprocess
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.training import Distillation, Teacher
@@ -21,6 +22,7 @@ class Profile(Section):
     """One way of making the model: the quick one to try, the full one to ship."""
 
     distill: Distillation
+    prune: Pruning | None = None  # off where absent
     quantize: Quantization = Quantization()
     baseline: Baseline = Baseline()
     gate: Gate

@@ -4,6 +4,7 @@ from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baseline
 from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, duplicates, quality, temperature
+from joulebox_build.steps.prune import pruned
 from joulebox_build.steps.quantize import int8
 from joulebox_build.steps.student import fp32, student
 from joulebox_build.steps.teach import taught, teacher
@@ -16,6 +17,7 @@ __all__ = [
     "duplicates",
     "fp32",
     "int8",
+    "pruned",
     "quality",
     "student",
     "taught",

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
+from torch import nn
 
+from joulebox_build.compress.channels import restored
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.graph.export import export
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
+from joulebox_build.recipe import Distillation
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
     HISTORY,
     LOGITS,
+    PLAN,
     WEIGHTS,
     as_json,
     described,
@@ -24,7 +28,7 @@ from joulebox_build.steps.artifacts import (
 from joulebox_build.steps.teach import view_of
 from joulebox_build.train.distill import View, distillation
 from joulebox_build.train.fit import Lesson, as_dicts, fit
-from joulebox_build.train.model import parameters, seeded
+from joulebox_build.train.model import parameters, seeded, tuned_layout
 
 
 def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
@@ -41,24 +45,31 @@ def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
 
     def make(scratch: Path) -> dict[str, bytes]:
         network = seeded(job.folder.student, job.recipe.seed)
-        views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
-        batch = distillation(views, job.train.labels, settings)
-        lesson = Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
         with bar("student", settings.epochs) as progress:
-            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
+            history = fit(network, lesson_of(job, soft, settings), settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {WEIGHTS: safetensors.torch.save(weights), HISTORY: as_json(as_dicts(history))}
 
     return job.run("distill", inputs, make)
 
 
+def lesson_of(job: Job, soft: Sequence[Artifact], settings: Distillation) -> Lesson:
+    """What the student learns from: its teacher's logits `soft`, a view each."""
+    views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
+    batch = distillation(views, job.train.labels, settings)
+    return Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
+
+
+def network_of(job: Job, trained: Artifact) -> nn.Module:
+    """The trained student, without the channels that pruning took out of it."""
+    network = restored(job.folder.student, job.given, trained.json(PLAN) if PLAN in trained.files else [])
+    network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
+    return tuned_layout(network)
+
+
 def fp32(job: Job, trained: Artifact) -> Model:
     """The student as ONNX."""
-
-    def make(_: Path) -> dict[str, bytes]:
-        network = job.folder.student()
-        network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
-        return {MODEL: export(network, job.given)}
-
+    network = network_of(job, trained)
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
-    return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
+    made = job.run("export", inputs, lambda _: {MODEL: export(network, job.given)})
+    return Model("student fp32", (made,), parameters(network), job.given)
