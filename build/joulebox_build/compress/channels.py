@@ -127,7 +127,7 @@ def _graph(network: nn.Module, given: ModelInput) -> Any:
         return traced(example) * 1  # a node of its own, by which the groups that reach the output are known
 
     try:
-        with quiet():
+        with quiet(), torch.enable_grad():
             return torch_pruning.DependencyGraph().build_dependency(
                 network, _example(given), forward_fn=forward, verbose=False
             )

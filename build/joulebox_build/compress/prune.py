@@ -72,7 +72,7 @@ def ranking(network: nn.Module, given: ModelInput, settings: Pruning, losses: It
         seed: of `importance: random`.
 
     Raises:
-        RecipeError: the network cannot be traced.
+        RecipeError: the network cannot be traced, or has nothing that could go.
     """
     score = _scorer(network, settings, losses, seed)
     saved = _savings(network, given, settings)
@@ -85,6 +85,8 @@ def ranking(network: nn.Module, given: ModelInput, settings: Pruning, losses: It
             continue
         by_channel = scores.double().view(each.repeats, each.width).sum(0)
         cuts += _cuts(each, by_channel, multiple, saved(each))
+    if not cuts:
+        raise RecipeError(f"prune: student() has no channels that could go in steps of {multiple}; leave prune out")
     return sorted(cuts, key=lambda cut: cut.cost)
 
 
