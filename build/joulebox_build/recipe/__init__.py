@@ -4,19 +4,24 @@ from joulebox_build.recipe.gate import Baseline, Gate
 from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
+from joulebox_build.recipe.search import Choices, Objective, Range, Search
 from joulebox_build.recipe.section import Golden, Section
 from joulebox_build.recipe.training import Distillation, Member, Teacher, Training
 
 __all__ = [
     "Baseline",
+    "Choices",
     "Distillation",
     "Gate",
     "Golden",
     "Member",
+    "Objective",
     "Profile",
     "Pruning",
     "Quantization",
+    "Range",
     "Recipe",
+    "Search",
     "Section",
     "Teacher",
     "Training",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,6 +15,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.gate import Baseline, Gate
 from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
+from joulebox_build.recipe.search import Search, Value
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.training import Distillation, Teacher
 
@@ -21,6 +23,7 @@ from joulebox_build.recipe.training import Distillation, Teacher
 class Profile(Section):
     """One way of making the model: the quick one to try, the full one to ship."""
 
+    student: Mapping[str, Value] = Field(default_factory=dict)  # arguments of student() in model.py
     distill: Distillation
     prune: Pruning | None = None  # off where absent
     quantize: Quantization = Quantization()
@@ -40,6 +43,7 @@ class Recipe(Section):
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    search: Search | None = None  # for `joulebox search`
     file: Annotated[Path, Field(exclude=True)]  # where it was read from
 
     @model_validator(mode="after")

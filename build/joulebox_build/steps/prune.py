@@ -77,6 +77,7 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         "data": [job.train.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
+        "student": dict(job.profile.student),
         "settings": [this.settings.model_dump(), tuning.model_dump(), this.number],
         "torch-pruning": version("torch-pruning"),
         "host": describe_host(os.environ).fingerprint if this.settings.latency else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import safetensors.torch
@@ -40,13 +41,15 @@ def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
         "data": [job.train.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
+        "student": dict(job.profile.student),
         "settings": settings.model_dump(),
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
-        network = seeded(job.folder.student, job.recipe.seed)
+        network = seeded(job.student, job.recipe.seed)
+        lesson = replace(lesson_of(job, soft, settings), on_epoch=job.on_epoch)
         with bar("student", settings.epochs) as progress:
-            history = fit(network, lesson_of(job, soft, settings), settings, progress, scratch / CHECKPOINT)
+            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {WEIGHTS: safetensors.torch.save(weights), HISTORY: as_json(as_dicts(history))}
 
@@ -62,7 +65,7 @@ def lesson_of(job: Job, soft: Sequence[Artifact], settings: Distillation) -> Les
 
 def network_of(job: Job, trained: Artifact) -> nn.Module:
     """The trained student, without the channels that pruning took out of it."""
-    network = restored(job.folder.student, job.given, trained.json(PLAN) if PLAN in trained.files else [])
+    network = restored(job.student, job.given, trained.json(PLAN) if PLAN in trained.files else [])
     network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
     return tuned_layout(network)
 

@@ -51,6 +51,7 @@ class Lesson:
     validation: Split
     encode: Encode
     seed: int
+    on_epoch: Callable[[Epoch], None] = lambda _: None
 
 
 def fit(
@@ -90,6 +91,7 @@ def fit(
         progress.say(f"loss {history[-1].loss:.3f}, validation {history[-1].validation_accuracy:.2%}")
         if checkpoint is not None:
             _keep(checkpoint, parts, order, history)
+        lesson.on_epoch(history[-1])
     return history
 
 
