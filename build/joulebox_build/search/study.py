@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.errors import BuildError
@@ -50,7 +51,7 @@ def open_study(job: Job, search: Search, storage: str) -> Study:
             directions=[DIRECTIONS[objective] for objective in search.objectives],
             load_if_exists=True,
         )
-    except (OSError, OptunaError, ImportError, ValueError) as error:
+    except (OSError, OptunaError, SQLAlchemyError, ImportError, ValueError) as error:
         raise BuildError(f"--storage {storage} cannot be opened: {str(error).strip().partition(chr(10))[0]}") from error
 
 
