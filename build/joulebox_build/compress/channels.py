@@ -123,7 +123,7 @@ def multiply_accumulates(network: nn.Module, given: ModelInput) -> dict[str, int
 
 
 def _graph(network: nn.Module, given: ModelInput) -> Any:
-    def forward(traced: nn.Module, example: Tensor) -> Tensor:
+    def forward(traced: nn.Module, example: Any) -> Tensor:
         return traced(example) * 1  # a node of its own, by which the groups that reach the output are known
 
     try:

@@ -107,7 +107,8 @@ def _scorer(
         network.zero_grad()
         for loss in losses:
             loss.backward()
-        return importance.GroupTaylorImportance(group_reduction="sum", normalizer=None)
+        plain: Any = None  # no normalizer: what is lost is comparable between layers as it is
+        return importance.GroupTaylorImportance(group_reduction="sum", normalizer=plain)
     if settings.importance == "random":
         torch.manual_seed(seed)
         return importance.RandomImportance()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError
@@ -86,7 +85,7 @@ def sampler(search: Search, seed: int, number: int) -> BaseSampler:
 
 def front(study: Study) -> list[FrozenTrial]:
     """The finished trials that none is better than in every objective, by the first objective."""
-    trials = cast("list[FrozenTrial]", study.best_trials) if finished(study) else []
+    trials = study.best_trials if finished(study) else []
     return sorted(trials, key=lambda trial: (trial.values[0], trial.number))
 
 

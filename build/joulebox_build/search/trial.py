@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from joulebox_build import pipeline, steps
 from joulebox_build.errors import BuildError
@@ -13,14 +14,12 @@ from joulebox_build.judge import gate
 from joulebox_build.pipeline import Made
 from joulebox_build.recipe import Objective
 
-DIRECTIONS: dict[Objective, str] = {
+DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
     "accuracy": "maximize",
     "bytes": "minimize",
     "latency": "minimize",
     "joules": "minimize",
 }
-
-Measured = Callable[[Objective], float]
 
 
 @dataclass(frozen=True)
