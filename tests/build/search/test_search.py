@@ -32,9 +32,10 @@ def searched(folder: Path, write_recipe: Any) -> Any:
     )
     model.write_text(text, "utf-8")
 
-    def write(**changed: Any) -> Path:
+    def write(seed: int = 3, **changed: Any) -> Path:
         def edit(recipe: dict[str, Any]) -> None:
             recipe["profiles"]["quick"]["distill"].update(epochs=2, views=1, samples=300)
+            recipe["seed"] = seed
             recipe["search"] = {"space": SPACE, "trials": 2, **changed}
 
         return write_recipe(folder, edit)
@@ -132,16 +133,18 @@ def test_the_same_seed_gives_the_same_trials(
 
 
 @pytest.mark.slow
-def test_latency_is_measured_and_students_of_no_use_fail_alone(
+def test_latency_is_measured_and_a_trial_that_cannot_be_made_fails_alone(
     searched: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = {"prune.macs": {"choices": [0.9, 0.0001]}, "prune.epochs": {"choices": [1]}}
-    made = as_json(searched(space=space, objectives=["accuracy", "latency"], trials=4), capsys)
+    made = as_json(searched(seed=1, space=space, objectives=["accuracy", "latency"], trials=3), capsys)
     states = {trial["values"]["prune.macs"]: trial["state"] for trial in made["trials"]}
     assert states == {0.9: "complete", 0.0001: "fail"}
     for trial in made["trials"]:
-        assert "cannot be met" in (trial["error"] or "cannot be met")
-        assert trial["state"] == "fail" or trial["latency"] > 0
+        if trial["state"] == "fail":
+            assert "cannot be met" in trial["error"]
+        else:
+            assert trial["latency"] > 0
 
 
 COMMAND = """
