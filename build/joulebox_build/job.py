@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.data.corruption import check_corruptions
@@ -16,6 +18,7 @@ from joulebox_build.judge.baseline import suitable
 from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
+from joulebox_build.train.fit import Epoch
 from joulebox_build.train.model import ModelFolder, check_network, load_data, load_folder
 from joulebox_build.train.teacher import member_path
 
@@ -23,7 +26,8 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "teacher": ("train.teacher",),
     "teach": ("graph.inference", "train.views"),
     "distill": ("train.distill", "train.fit", "train.hints", "train.views"),
-    "export": ("graph.export",),
+    "prune": ("compress.prune", "train.distill", "train.fit", "train.views", "graph.export", "judge.cost"),
+    "export": ("graph.export", "compress.channels"),
     "qat": ("compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
     "quantize": ("compress.choice",),
     "variant": ("compress.weights", "compress.halves"),
@@ -52,6 +56,7 @@ class Job:
     teacher_given: ModelInput
     digests: Mapping[str, str]
     stages: Stages
+    on_epoch: Callable[[Epoch], None] = lambda _: None  # after each epoch in which the student was trained
 
     @property
     def train(self) -> Split:
@@ -62,6 +67,11 @@ class Job:
     def members(self) -> list[Member]:
         """The teachers of this profile."""
         return self.recipe.teacher.members[: self.profile.distill.members]
+
+    @property
+    def student(self) -> Callable[[], nn.Module]:
+        """The student as this profile has it."""
+        return functools.partial(self.folder.student, **self.profile.student)
 
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
@@ -101,7 +111,7 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     check_corruptions(chosen.corruptions, data.train.inputs)
     suitable(chosen.baselines, data.train.inputs, given)
     teacher_given = folder.teacher_input(given, data)
-    check_network("student", folder.student, given, len(data.labels))
+    check_network("student", functools.partial(folder.student, **chosen.student), given, len(data.labels))
     if any(member.weights for member in members):
         check_network("teacher", folder.teacher, teacher_given, len(data.labels))
     digests |= {name: split.digest() for name, split in data.splits().items()}

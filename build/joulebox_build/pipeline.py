@@ -66,7 +66,7 @@ def make(job: Job) -> Made:
     """Every choice, temperatures included."""
     teacher = steps.teacher(job)
     soft = steps.all_taught(job, teacher)
-    student = steps.student(job, soft)
+    student = steps.pruned(job, steps.student(job, soft), soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32, steps.Trained(student, soft))
     baselines, fits = zip(*steps.baselines(job), strict=True)

@@ -3,14 +3,17 @@
 from joulebox_build.recipe.baseline import Baseline
 from joulebox_build.recipe.corruption import Corruption
 from joulebox_build.recipe.gate import Gate
+from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
+from joulebox_build.recipe.search import Choices, Objective, Range, Search
 from joulebox_build.recipe.section import Golden, Section
 from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Hint, Member, Teacher, Training
 
 __all__ = [
     "Baseline",
+    "Choices",
     "Corruption",
     "DataEfficiency",
     "Distillation",
@@ -19,9 +22,13 @@ __all__ = [
     "Golden",
     "Hint",
     "Member",
+    "Objective",
     "Profile",
+    "Pruning",
     "Quantization",
+    "Range",
     "Recipe",
+    "Search",
     "Section",
     "Teacher",
     "Training",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,7 +16,9 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.baseline import Baseline
 from joulebox_build.recipe.corruption import Corruption
 from joulebox_build.recipe.gate import Gate
+from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
+from joulebox_build.recipe.search import Search, Value
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Teacher
@@ -26,7 +28,9 @@ from joulebox_build.recipe.variants import ALWAYS, Variants
 class Profile(Section):
     """One way of making the model: the quick one to try, the full one to ship."""
 
+    student: Mapping[str, Value] = Field(default_factory=dict)  # arguments of student() in model.py
     distill: Distillation
+    prune: Pruning | None = None  # off where absent
     quantize: Quantization = Quantization()
     variants: Variants = ALWAYS  # the forms in which the model is shipped
     baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
@@ -63,6 +67,7 @@ class Recipe(Section):
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    search: Search | None = None  # for `joulebox search`
     file: Annotated[Path, Field(exclude=True)]  # where it was read from
 
     @model_validator(mode="after")

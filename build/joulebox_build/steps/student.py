@@ -9,6 +9,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
+from joulebox_build.compress.channels import restored
 from joulebox_build.data.dataset import Split
 from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
@@ -22,6 +23,7 @@ from joulebox_build.steps.artifacts import (
     HISTORY,
     LAYERS,
     LOGITS,
+    PLAN,
     WEIGHTS,
     as_json,
     described,
@@ -32,7 +34,7 @@ from joulebox_build.train.distill import LazyViews, View, distillation
 from joulebox_build.train.fit import Lesson, as_dicts, fit
 from joulebox_build.train.hints import hinted, with_hints
 from joulebox_build.train.memory import inputs_bytes
-from joulebox_build.train.model import parameters, seeded
+from joulebox_build.train.model import parameters, seeded, tuned_layout
 from joulebox_build.train.teacher import load_weights
 
 
@@ -61,13 +63,15 @@ def trained(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Artifact:
         "data": [pupil.samples.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seeds": [job.recipe.seed, pupil.seed],
+        "student": dict(job.profile.student),
         "settings": settings.model_dump(),
         "hints from": job.digests[str(_hinting(job).file)] if settings.hints else None,
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
-        network = seeded(job.folder.student, pupil.seed)
+        network = seeded(job.student, pupil.seed)
         whole, lesson = _with_hints(job, network, _lesson(job, soft, pupil), pupil)
+        lesson = lesson if pupil.of else replace(lesson, on_epoch=job.on_epoch)
         with bar(f"student{pupil.of and f' ({pupil.of})'}", settings.epochs) as progress:
             history = fit(whole, lesson, settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
@@ -120,18 +124,19 @@ def _hinting(job: Job) -> Member:
 
 
 def network_of(job: Job, trained: Artifact) -> nn.Module:
-    """The trained student."""
-    network = job.folder.student()
+    """The trained student, without the channels that pruning took out of it."""
+    network = restored(job.student, job.given, trained.json(PLAN) if PLAN in trained.files else [])
     network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
-    return network
+    return tuned_layout(network)
 
 
 def fp32(job: Job, trained: Artifact) -> Model:
     """The student as ONNX, with the names of its layers."""
+    network = network_of(job, trained)
 
     def make(_: Path) -> dict[str, bytes]:
-        content, layers = export_named(network_of(job, trained), job.given)
+        content, layers = export_named(network, job.given)
         return {MODEL: content, LAYERS: as_json(layers)}
 
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
-    return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
+    return Model("student fp32", (job.run("export", inputs, make),), parameters(network), job.given)

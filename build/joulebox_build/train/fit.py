@@ -60,6 +60,7 @@ class Lesson:
     encode: Encode
     seed: int
     data_bytes: int = 0  # that `batch` holds
+    on_epoch: Callable[[Epoch], None] = lambda _: None
 
 
 def fit(
@@ -109,6 +110,7 @@ def fit(
         progress.say(f"loss {loss:.3f}, validation {accuracy:.2%}")
         if checkpoint is not None:
             _keep(checkpoint, parts, order, history)
+        lesson.on_epoch(history[-1])
     if training.patience is not None:
         best.put_into(network)
     elif average is not None:
