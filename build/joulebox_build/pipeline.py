@@ -12,6 +12,7 @@ from typing import Any
 from joulebox.engine.ladder import LATENCY
 from joulebox.host import describe_host
 from joulebox.package import Package
+from joulebox.package.manifest import GateResult
 from joulebox_build import steps
 from joulebox_build.data.checks import shared_too_many
 from joulebox_build.errors import GateError
@@ -24,6 +25,7 @@ from joulebox_build.recipe import Recipe
 from joulebox_build.recipe.variants import VariantName
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
+from joulebox_build.steps.artifacts import SplitName
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,10 @@ def make(job: Job) -> Made:
     )
 
 
-def judge(job: Job, made: Made) -> Report:
-    """Reads the test data and holds the figures against the gate."""
-    rows = {model.name: _figures(job, made, model) for model in (made.teacher, made.fp32, made.int8, *made.baselines)}
+def evaluate(job: Job, made: Made, split: SplitName) -> tuple[list[Figures], list[GateResult]]:
+    """Each model's figures on a split, and how the int8 student stands against the gate there."""
+    models = (made.teacher, made.fp32, made.int8, *made.baselines)
+    rows = {model.name: _figures(job, made, model, split) for model in models}
     int8 = rows[made.int8.name]
     best = max(made.baselines, key=lambda model: rows[model.name].quality.accuracy)
     candidate = gate.Candidate(
@@ -97,19 +100,25 @@ def judge(job: Job, made: Made) -> Report:
         memory=int8.memory,
         bytes=int8.bytes,
         parameters=int8.parameters,
-        teacher=steps.beside(job, made.teacher, made.int8),
-        fp32=steps.beside(job, made.fp32, made.int8),
-        baseline=steps.beside(job, made.int8, best),
+        teacher=steps.beside(job, made.teacher, made.int8, split),
+        fp32=steps.beside(job, made.fp32, made.int8, split),
+        baseline=steps.beside(job, made.int8, best, split),
         baseline_name=best.name,
     )
+    return list(rows.values()), gate.check(job.profile.gate, candidate)
+
+
+def judge(job: Job, made: Made) -> Report:
+    """Reads the test data and holds the figures against the gate."""
+    rows, results = evaluate(job, made, "test")
     duplicates = steps.duplicates(job)
     samples = {name: len(split) for name, split in job.data.splits().items()}
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
         labels=job.data.labels,
-        models=tuple(rows.values()),
-        gate=gate.check(job.profile.gate, candidate),
+        models=tuple(rows),
+        gate=results,
         samples=samples,
         warnings=shared_too_many(duplicates, samples),
         duplicates=duplicates,
@@ -159,9 +168,9 @@ def _latency(job: Job, made: Made, report: Report) -> bytes:
     return json.dumps({"host": describe_host(os.environ).fingerprint, "latency_s": seconds}, indent=1).encode()
 
 
-def _figures(job: Job, made: Made, model: Model) -> Figures:
-    """On the test data, and on this machine."""
+def _figures(job: Job, made: Made, model: Model, split: SplitName) -> Figures:
+    """On a split, and on this machine."""
     temperature = made.temperatures[model.name]
-    quality = steps.quality(job, model, temperature, made.teacher)
+    quality = steps.quality(job, model, temperature, made.teacher, split)
     cost, memory = steps.cost(job, model), steps.memory(job, model)
     return Figures(model.name, model.parameters, model.bytes, temperature, quality, cost, memory)

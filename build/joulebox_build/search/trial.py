@@ -10,8 +10,6 @@ from joulebox_build import pipeline, steps
 from joulebox_build.errors import BuildError
 from joulebox_build.finished import Model
 from joulebox_build.job import Job
-from joulebox_build.judge import gate
-from joulebox_build.pipeline import Made
 from joulebox_build.recipe import Objective
 
 DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
@@ -57,23 +55,10 @@ def run(job: Job, objectives: Sequence[Objective]) -> Figures:
         latency=cost.latency_median_s if cost else None,
         joules=cost.joules_per_inference if cost else None,
         energy_source=cost.energy_source if cost else None,
-        missed=[result.limit for result in _verdict(job, made) if not result.passed],
+        missed=[result.limit for result in pipeline.evaluate(job, made, "validation")[1] if not result.passed],
     )
 
 
 def _accuracy(job: Job, model: Model) -> float:
     labels = job.data.validation.labels
     return float((steps.answers(job, model, "validation").argmax(1) == labels).mean())
-
-
-def _verdict(job: Job, made: Made) -> list[gate.GateResult]:
-    """The gate's limits, on validation data."""
-    candidate = gate.Candidate(
-        teacher_accuracy=_accuracy(job, made.teacher),
-        baseline_accuracy=_accuracy(job, made.baseline),
-        fp32_accuracy=_accuracy(job, made.fp32),
-        int8_accuracy=_accuracy(job, made.int8),
-        int8_bytes=made.int8.bytes,
-        parameters=made.int8.parameters,
-    )
-    return gate.check(job.profile.gate, candidate)

@@ -55,52 +55,54 @@ def temperature(job: Job, model: Model) -> float:
     return job.run("calibrate", inputs, make, of=model.name).json(TEMPERATURE)
 
 
-def quality(job: Job, model: Model, confidence: float, teacher: Model) -> Quality:
-    """On the test data, which nothing else reads but the count of duplicates."""
+def quality(job: Job, model: Model, confidence: float, teacher: Model, split: SplitName = "test") -> Quality:
+    """On the test data, which nothing else reads but the count of duplicates; a search looks at validation data."""
     samples_min = job.profile.gate.slice_samples_min
     inputs = {
         "model": model.digest,
         "teacher": teacher.digest,
-        "data": job.digests["test"],
+        "data": job.digests[split],
         "names": list(job.data.labels),
         "temperature": confidence,
         "slice_samples_min": samples_min,
     }
 
     def make(_: Path) -> dict[str, bytes]:
-        test = job.data.test
-        asked = Asked(test.labels, job.data.labels, test.slices, answers(job, teacher, "test"))
-        found = evaluate(answers(job, model, "test"), asked, temperature=confidence, slice_samples_min=samples_min)
+        data = job.data.splits()[split]
+        asked = Asked(data.labels, job.data.labels, data.slices, answers(job, teacher, split))
+        found = evaluate(answers(job, model, split), asked, temperature=confidence, slice_samples_min=samples_min)
         return {FIGURES: as_json(asdict(found))}
 
     kept = job.run("evaluate", inputs, make, of=model.name).files[FIGURES]
     found = TypeAdapter(Quality).validate_json(kept)
-    return replace(found, corruptions=[_corrupted(job, model, each) for each in job.profile.corruptions])
+    return replace(found, corruptions=[_corrupted(job, model, each, split) for each in job.profile.corruptions])
 
 
-def _corrupted(job: Job, model: Model, corruption: Corruption) -> Corrupted:
-    """On the corrupted test data."""
+def _corrupted(job: Job, model: Model, corruption: Corruption, split: SplitName) -> Corrupted:
+    """On corrupted data."""
     inputs = {
         "model": model.digest,
-        "data": job.digests["test"],
+        "data": job.digests[split],
         "corruption": corruption.model_dump(),
         "seed": job.recipe.seed,
     }
     named = f"{corruption.kind} {corruption.severity}"
 
     def make(_: Path) -> dict[str, bytes]:
-        harmed = corrupted(job.data.test.inputs, corruption, seed=job.recipe.seed)
+        data = job.data.splits()[split]
+        harmed = corrupted(data.inputs, corruption, seed=job.recipe.seed)
         with bar(f"{model.name} on {named}", 1) as progress:
             found = mean_outputs(model.contents, model.given.encode, harmed, progress)
-        return {FIGURES: as_json(float((found.argmax(1) == job.data.test.labels).mean()))}
+        return {FIGURES: as_json(float((found.argmax(1) == data.labels).mean()))}
 
     accuracy = job.run("corrupt", inputs, make, of=f"{model.name}, {named}").json(FIGURES)
     return Corrupted(corruption.kind, corruption.severity, accuracy)
 
 
-def beside(job: Job, first: Model, second: Model) -> Paired:
-    """Two models on the same test data."""
-    one, other = (answers(job, model, "test").argmax(1) == job.data.test.labels for model in (first, second))
+def beside(job: Job, first: Model, second: Model, split: SplitName = "test") -> Paired:
+    """Two models on the same data."""
+    labels = job.data.splits()[split].labels
+    one, other = (answers(job, model, split).argmax(1) == labels for model in (first, second))
     return paired(one, other)
 
 
