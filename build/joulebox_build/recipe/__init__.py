@@ -1,15 +1,19 @@
 """The recipe: what to make, from what, and under which gate."""
 
 from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.given import AgreementGate, GivenProfile, GivenRecipe
 from joulebox_build.recipe.quantization import Quantization
-from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
+from joulebox_build.recipe.recipe import Profile, Recipe, load_any_recipe, load_recipe
 from joulebox_build.recipe.section import Golden, Section
 from joulebox_build.recipe.training import Distillation, Member, Teacher, Training
 
 __all__ = [
+    "AgreementGate",
     "Baseline",
     "Distillation",
     "Gate",
+    "GivenProfile",
+    "GivenRecipe",
     "Golden",
     "Member",
     "Profile",
@@ -18,5 +22,6 @@ __all__ = [
     "Section",
     "Teacher",
     "Training",
+    "load_any_recipe",
     "load_recipe",
 ]
