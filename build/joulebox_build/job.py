@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from joulebox.package.digest import canonical, sha256
+from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
+from joulebox_build.judge.baseline import suitable
 from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
@@ -18,13 +22,15 @@ from joulebox_build.train.teacher import member_path
 STAGES = {  # stage to the modules with its code; those that they import count too
     "teacher": ("train.teacher",),
     "teach": ("graph.inference", "train.views"),
-    "distill": ("train.distill", "train.fit", "train.views"),
+    "distill": ("train.distill", "train.fit", "train.hints", "train.views"),
     "export": ("graph.export",),
     "quantize": ("compress.choice",),
-    "baseline": ("judge.baseline",),
+    "baseline": ("judge.linear", "judge.boosting", "judge.tfidf"),
     "answer": ("graph.inference",),
     "calibrate": ("judge.calibration",),
     "evaluate": ("judge.quality",),
+    "corrupt": ("data.corruption", "graph.inference"),
+    "memory": ("graph.memory",),
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
@@ -66,7 +72,7 @@ class Job:
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
             "teacher": [self.digests[str(member.file)] for member in self.members],
-            "data": {name: self.digests[name] for name in self.data.splits()},
+            "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
             "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
             "libraries": libraries(),
         }
@@ -90,9 +96,13 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
     folder = load_folder(recipe)
     data, given = load_data(folder, recipe)
+    check_corruptions(chosen.corruptions, data.train.inputs)
+    suitable(chosen.baselines, data.train.inputs, given)
     teacher_given = folder.teacher_input(given, data)
     check_network("student", folder.student, given, len(data.labels))
     if any(member.weights for member in members):
         check_network("teacher", folder.teacher, teacher_given, len(data.labels))
     digests |= {name: split.digest() for name, split in data.splits().items()}
+    if data.unlabelled is not None:
+        digests["unlabelled"] = Split(data.unlabelled, np.zeros(0, np.int64)).digest()
     return Job(recipe, profile, chosen, folder, data, given, teacher_given, digests, stages)

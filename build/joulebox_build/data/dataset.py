@@ -61,8 +61,16 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    unlabelled: Inputs | None = None  # more inputs as those of `train`, which a teacher may teach without labels
 
     def __post_init__(self) -> None:
+        if self.unlabelled is not None and (
+            self.unlabelled.dtype != self.train.inputs.dtype or self.unlabelled.shape[1:] != self.train.inputs.shape[1:]
+        ):
+            raise DataError(
+                f"unlabelled inputs are {self.unlabelled.dtype} {list(self.unlabelled.shape)}; "
+                f"expected {self.train.inputs.dtype} {[None, *self.train.inputs.shape[1:]]}, as those of train"
+            )
         for name, split in self.splits().items():
             _check(name, split, len(self.labels))
 
@@ -73,6 +81,9 @@ class Dataset:
         """How many samples of the second split are in the first one, too: `{"train/test": 3, …}`."""
         seen = {name: _keys(split.inputs) for name, split in self.splits().items()}
         pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
+        if self.unlabelled is not None:
+            seen["unlabelled"] = _keys(self.unlabelled)
+            pairs += [("unlabelled", "validation"), ("unlabelled", "test")]
         return {f"{first}/{second}": _shared(seen[first], seen[second]) for first, second in pairs}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -9,9 +11,11 @@ import yaml
 from annotated_types import Ge, Lt
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from joulebox.package.manifest import ImagePreprocess
+from joulebox.package.manifest import Preprocess
 from joulebox_build.errors import RecipeError
-from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.baseline import Baseline
+from joulebox_build.recipe.corruption import Corruption
+from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.given import GivenRecipe
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
@@ -23,8 +27,22 @@ class Profile(Section):
 
     distill: Distillation
     quantize: Quantization = Quantization()
-    baseline: Baseline = Baseline()
-    gate: Gate
+    baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
+    corruptions: Annotated[
+        tuple[Corruption, ...], Field(max_length=40)
+    ] = ()  # of the test data, for the report and the gate
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        kinds = [baseline.kind for baseline in self.baselines or []]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"baselines: {', '.join(kinds)}; expected each kind once")
+        if self.gate.corruption_drop_max is not None and not self.corruptions:
+            raise ValueError(
+                "gate.corruption_drop_max needs corruptions in the profile, such as {kind: noise, severity: 2}"
+            )
+        return self
 
 
 class Recipe(Section):
@@ -35,7 +53,7 @@ class Recipe(Section):
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     model: Path  # defines teacher() and student()
     data: Path  # defines load() and augment()
-    preprocess: ImagePreprocess | None = None  # none where the data are float32 tensors already
+    preprocess: Preprocess | None = None  # none where the data are float32 tensors already
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
@@ -121,17 +139,25 @@ def _explain(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
 def _siblings(location: tuple[int | str, ...], recipe: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one was found."""
     model = recipe
-    for part in location[:-1]:
+    for part, after in itertools.pairwise(location):
         if part in model.model_fields:
-            model = _section(model.model_fields[str(part)].annotation) or model
+            sections = list(_sections(model.model_fields[str(part)].annotation)) or [model]
+            model = next((section for section in sections if after in _kinds(section)), sections[0])
     return _keys(model)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section among what a field may hold, lists, mappings and unions included."""
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Those among what a field may hold, lists, mappings and unions included."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def _kinds(section: type[BaseModel]) -> tuple[Any, ...]:
+    """What tells a section from others that may stand in its place."""
+    kind = section.model_fields.get("kind")
+    return () if kind is None else get_args(kind.annotation)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

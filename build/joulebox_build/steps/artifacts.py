@@ -23,6 +23,7 @@ FIGURES = "figures.json"
 LAYERS = "layers.json"
 CHOICE = "choice.json"
 TENSORRT = "tensorrt.onnx"
+VOCABULARY = "vocabulary.json"
 
 
 def npy(array: NDArray[Any]) -> bytes:

@@ -23,6 +23,7 @@ from joulebox_build.data.dataset import Dataset, Inputs
 from joulebox_build.data.encode import ModelInput, model_input
 from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.recipe import Recipe
+from joulebox_build.train.device import device_of, reduced_precision
 
 BATCH = 500  # samples at a time, which bounds memory
 
@@ -148,11 +149,6 @@ def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def reduced_precision() -> torch.autocast:
-    """bfloat16 where the CPU multiplies it in tiles (AMX: 7 times fp32's speed); without them it gains nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # torch has no public way to ask
-
-
 def as_tensor(array: NDArray[Any]) -> Tensor:
     """The same memory; images in the layout that CPUs convolve fastest."""
     tensor = torch.from_numpy(array)
@@ -162,6 +158,7 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
 def logits(network: nn.Module, inputs: Inputs, encode: Encode) -> NDArray[np.float32]:
     """The network's outputs float32 `[N, classes]`."""
     network.eval()
-    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-    with torch.inference_mode(), reduced_precision():
-        return np.concatenate([network(as_tensor(encode(batch))).float().numpy() for batch in batches])
+    where = device_of(network)
+    batches = (as_tensor(encode(inputs[start : start + BATCH])).to(where) for start in range(0, len(inputs), BATCH))
+    with torch.inference_mode(), reduced_precision(where):
+        return np.concatenate([network(batch).float().cpu().numpy() for batch in batches])
