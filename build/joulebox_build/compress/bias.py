@@ -76,13 +76,13 @@ def _means(
     watched = onnx.load_model_from_string(prepared)
     given = watched.graph.input[0].name
     inner = [name for name in names if name != given]
-    watched.graph.ClearField("output")
+    wanted = [watched.graph.output[0].name, *inner]
     watched.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inner)
     ready, sums = session(watched.SerializeToString()), dict[str, Any]()
     size = batch_of(samples)
     for start in range(0, len(samples), size):
         batch = encode(samples[start : start + size])
-        found = [np.asarray(tensor) for tensor in ready.run(inner, {given: batch})]
+        found = [np.asarray(tensor) for tensor in ready.run(wanted, {given: batch})[1:]]
         for name, tensor in [*zip(inner, found, strict=True), (given, batch)]:
             sums[name] = sums.get(name, 0) + tensor.reshape(*tensor.shape[:2], -1).mean(2, dtype=np.float64).sum(0)
     return {name: total / len(samples) for name, total in sums.items()}
