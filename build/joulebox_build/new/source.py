@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joulebox.package.manifest import ImagePreprocess
-from joulebox_build.data.adapters import arrays, folder, table
+from joulebox_build.data.adapters import read_arrays, read_folder, read_table
 from joulebox_build.data.adapters.folder import usual_size
 from joulebox_build.data.dataset import Dataset
 from joulebox_build.errors import DataError
@@ -52,12 +52,12 @@ def open_source(path: Path, *, label: str, seed: int) -> Source:
     if place.is_dir():
         channels, height, width = usual_size(place)
         preprocess = _plain(channels, height, width)
-        data = folder(place, preprocess, seed=seed)
+        data = read_folder(place, preprocess, seed=seed)
         return Source(place, "folder", data, _normalizing(preprocess, data), None)
     if path.suffix == ".csv":
-        return Source(place, "table", table(place, label=label, seed=seed), None, label)
+        return Source(place, "table", read_table(place, label=label, seed=seed), None, label)
     if path.suffix == ".npz":
-        data = arrays(place, seed=seed)
+        data = read_arrays(place, seed=seed)
         return Source(place, "arrays", data, _of_arrays(data), None)
     what = "does not exist" if not path.exists() else "is no folder, .csv or .npz file"
     raise DataError(f"--from {path} {what}; expected a folder of images by class, a .csv or an .npz file")

@@ -14,7 +14,7 @@ from joulebox_build.data.dataset import Dataset
 from joulebox_build.errors import DataError
 
 
-def arrays(path: Path, *, seed: int = 0) -> Dataset:
+def read_arrays(path: Path, *, seed: int = 0) -> Dataset:
     """Images uint8 `[N, C, H, W]` of inputs `[N, H, W]`, `[N, H, W, C]` or `[N, C, H, W]`; else float32 `[N, ...]`.
 
     Labels are numbers from 0, or texts.

@@ -10,7 +10,7 @@ def shifted(images: NDArray[np.uint8], random: np.random.Generator, pixels: int)
     """Each image `[N, C, H, W]` by itself, by up to so many pixels in each direction; its edge is repeated."""
     count, _, height, width = images.shape
     padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
-    down, right = random.integers(0, 2 * pixels + 1, (2, count, 1))
-    rows, columns = np.arange(height) + down, np.arange(width) + right
+    offsets = random.integers(0, 2 * pixels + 1, (2, count, 1))
+    rows, columns = np.add(np.arange(height), offsets[0]), np.add(np.arange(width), offsets[1])
     moved = padded[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return np.ascontiguousarray(np.moveaxis(moved, 3, 1))

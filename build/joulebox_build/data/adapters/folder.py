@@ -30,7 +30,7 @@ class Listed:
     names: list[str]
 
 
-def folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_unreadable: int = 0) -> Dataset:
+def read_folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_unreadable: int = 0) -> Dataset:
     """Images uint8 `[N, C, H, W]`, decoded and resized by the device's own code.
 
     Where there are no folders for validation or test, they are drawn from the training images.

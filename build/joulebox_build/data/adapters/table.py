@@ -13,10 +13,11 @@ from joulebox_build.data.adapters.split import three_way
 from joulebox_build.data.dataset import Dataset
 from joulebox_build.errors import DataError
 
+LARGEST = float(np.finfo(np.float32).max)
 CELLS_MAX = 250_000_000  # a gigabyte of float32
 
 
-def table(path: Path, *, label: str, seed: int = 0) -> Dataset:
+def read_table(path: Path, *, label: str, seed: int = 0) -> Dataset:
     """Numbers float32 `[N, columns]`, in the file's order of columns without the label's.
 
     Raises:
@@ -86,7 +87,7 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
         value = float(cell)
     except ValueError:
         raise DataError(f"{path}, row {row}, column {column!r}: {cell[:40]!r} is not a number") from None
-    if not math.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+    if not math.isfinite(value) or abs(value) > LARGEST:
         raise DataError(
             f"{path}, row {row}, column {column!r}: {cell[:40]!r} is not a finite float32 number; fill it in, or remove the row"
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from joulebox_build.data.adapters import table
+from joulebox_build.data.adapters import read_table
 from joulebox_build.errors import DataError
 
 Row = tuple[float, float, str]
@@ -32,7 +32,7 @@ def test_what_is_written_is_what_is_read(
     tmp_path: Path, values: list[tuple[float, float]], names: tuple[str, str]
 ) -> None:
     rows = [(*pair, name) for name in names for pair in values]
-    data = table(write(tmp_path / "x.csv", rows), label="kind")
+    data = read_table(write(tmp_path / "x.csv", rows), label="kind")
     read = [
         (*map(float, sample), data.labels[label])
         for split in data.splits().values()
@@ -58,7 +58,7 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, cell: str, mess
     rows: list[tuple[object, ...]] = list(GOOD)
     rows[3] = (1.0, cell, "up")
     with pytest.raises(DataError, match=message):
-        table(write(tmp_path / "x.csv", rows), label="kind")  # pyright: ignore[reportArgumentType]
+        read_table(write(tmp_path / "x.csv", rows), label="kind")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
@@ -78,18 +78,18 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, cell: str, mess
 def test_a_file_that_cannot_be_right_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.csv").write_text(text, "utf-8")
     with pytest.raises(DataError, match=message):
-        table(tmp_path / "x.csv", label="kind")
+        read_table(tmp_path / "x.csv", label="kind")
 
 
 def test_a_file_in_another_encoding_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes("a,kind\n1,größe\n".encode("latin-1"))
     with pytest.raises(DataError, match="is no CSV file in UTF-8"):
-        table(tmp_path / "x.csv", label="kind")
+        read_table(tmp_path / "x.csv", label="kind")
     with pytest.raises(DataError, match="No such file or directory; expected a CSV file"):
-        table(tmp_path / "missing.csv", label="kind")
+        read_table(tmp_path / "missing.csv", label="kind")
 
 
 def test_more_than_memory_should_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joulebox_build.data.adapters.table.CELLS_MAX", 50)
     with pytest.raises(DataError, match="has more than 50 cells"):
-        table(write(tmp_path / "x.csv", GOOD), label="kind")
+        read_table(write(tmp_path / "x.csv", GOOD), label="kind")
