@@ -122,6 +122,7 @@ def _epoch(
 ) -> float:
     """The mean loss over batches of sample numbers, after each of which a step is taken."""
     network.train()
+    torch.manual_seed(lesson.seed + number)  # what the network draws, as dropout does, is the same after a killed build
     where, losses = device(), list[float]()
     for index in batches:
         inputs, loss_of = lesson.batch(number, index.numpy())
