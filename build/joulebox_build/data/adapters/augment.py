@@ -11,6 +11,7 @@ def shifted(images: NDArray[np.uint8], random: np.random.Generator, pixels: int)
     count, _, height, width = images.shape
     padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)), mode="edge")
     offsets = random.integers(0, 2 * pixels + 1, (2, count, 1))
-    rows, columns = np.add(np.arange(height), offsets[0]), np.add(np.arange(width), offsets[1])
+    rows: NDArray[np.int64] = np.arange(height, dtype=np.int64) + offsets[0]
+    columns: NDArray[np.int64] = np.arange(width, dtype=np.int64) + offsets[1]
     moved = padded[np.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
     return np.ascontiguousarray(np.moveaxis(moved, 3, 1))
