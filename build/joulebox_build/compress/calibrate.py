@@ -26,6 +26,7 @@ from onnxruntime.quantization.calibrate import (
 
 from joulebox_build.data.dataset import Inputs
 from joulebox_build.graph.export import quiet
+from joulebox_build.graph.inference import batch_of
 from joulebox_build.recipe.quantization import Calibrator
 
 BATCH = 50  # samples whose activations are in memory at a time, whatever the calibrator
@@ -62,8 +63,9 @@ def calibrate(
         watch = _open(calibrator, given, watched, percentile)
         watch.augment_graph()
         watch.create_inference_session()
-        for start in range(0, len(samples), BATCH):
-            watch.collect_data(_OneBatch(name, encode(samples[start : start + BATCH])))
+        size = min(BATCH, batch_of(samples))
+        for start in range(0, len(samples), size):
+            watch.collect_data(_OneBatch(name, encode(samples[start : start + size])))
         found = watch.compute_data()
     ranges = {tensor: data.range_value for tensor, data in found.items()}
     return {tensor: (np.asarray(low).item(), np.asarray(high).item()) for tensor, (low, high) in sorted(ranges.items())}

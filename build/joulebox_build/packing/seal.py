@@ -19,7 +19,7 @@ from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.graph.canonical import OUTPUT
 from joulebox_build.graph.inference import PROVIDER, outputs
-from joulebox_build.recipe import Recipe
+from joulebox_build.recipe import GivenRecipe, Recipe
 from joulebox_build.recipe.variants import VariantName
 
 ENGINE_VERSION_MIN = "1.20"  # of ONNX Runtime: reads IR version 10 and opset 18
@@ -95,7 +95,7 @@ class Content:
     evidence: Mapping[str, bytes]
 
 
-def seal(out: Path, recipe: Recipe, content: Content) -> Package:
+def seal(out: Path, recipe: Recipe | GivenRecipe, content: Content) -> Package:
     """Writes the package and makes it the current one of `out`.
 
     Raises:

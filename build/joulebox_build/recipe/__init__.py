@@ -3,15 +3,17 @@
 from joulebox_build.recipe.baseline import Baseline
 from joulebox_build.recipe.corruption import Corruption
 from joulebox_build.recipe.gate import Gate
+from joulebox_build.recipe.given import AgreementGate, GivenProfile, GivenRecipe
 from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
-from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
+from joulebox_build.recipe.recipe import Profile, Recipe, load_any_recipe, load_recipe
 from joulebox_build.recipe.search import Choices, Objective, Range, Search
 from joulebox_build.recipe.section import Golden, Section
 from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Hint, Member, Teacher, Training
 
 __all__ = [
+    "AgreementGate",
     "Baseline",
     "Choices",
     "Corruption",
@@ -19,6 +21,8 @@ __all__ = [
     "Distillation",
     "GainStudy",
     "Gate",
+    "GivenProfile",
+    "GivenRecipe",
     "Golden",
     "Hint",
     "Member",
@@ -32,5 +36,6 @@ __all__ = [
     "Section",
     "Teacher",
     "Training",
+    "load_any_recipe",
     "load_recipe",
 ]

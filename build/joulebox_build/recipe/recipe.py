@@ -16,6 +16,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.recipe.baseline import Baseline
 from joulebox_build.recipe.corruption import Corruption
 from joulebox_build.recipe.gate import Gate
+from joulebox_build.recipe.given import GivenRecipe
 from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.search import Search, Value
@@ -92,6 +93,18 @@ class Recipe(Section):
 
 
 def load_recipe(path: Path) -> Recipe:
+    """Reads and checks a recipe that trains a student.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, or a key is unknown, missing or has a wrong value; or the student is given.
+    """
+    recipe = load_any_recipe(path)
+    if isinstance(recipe, GivenRecipe):
+        raise RecipeError(f"{path}: its student is given, so that nothing is trained; only `joulebox build` takes it")
+    return recipe
+
+
+def load_any_recipe(path: Path) -> Recipe | GivenRecipe:
     """Reads and checks a recipe.
 
     Raises:
@@ -107,23 +120,24 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}; expected a mapping of keys")
+    kind = GivenRecipe if "student" in content else Recipe
     if "file" in content:
         raise RecipeError(
-            f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(Recipe))}"
+            f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(kind))}"
         )
     try:
-        return Recipe.model_validate({**content, "file": path.resolve()})
+        return kind.model_validate({**content, "file": path.resolve()})
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(_explain(error))}") from error
+        raise RecipeError(f"{path}: {'; '.join(_explain(error, kind))}") from error
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
     lines: list[str] = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(
-                f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc']))}"
+                f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc'], recipe))}"
             )
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing; it has no default")
@@ -134,9 +148,9 @@ def _explain(error: ValidationError) -> list[str]:
     return lines
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _siblings(location: tuple[int | str, ...], recipe: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one was found."""
-    model: type[BaseModel] = Recipe
+    model = recipe
     for part, after in itertools.pairwise(location):
         if part in model.model_fields:
             sections = list(_sections(model.model_fields[str(part)].annotation)) or [model]

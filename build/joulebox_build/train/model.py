@@ -68,17 +68,22 @@ def load_folder(recipe: Recipe) -> ModelFolder:
     Raises:
         RecipeError: one cannot be imported or lacks a function.
     """
-    model, data = (_import(recipe.path(path)) for path in (recipe.model, recipe.data))
+    model, data = (import_file(recipe.path(path)) for path in (recipe.model, recipe.data))
     return ModelFolder(
-        _function(model, "teacher"),
-        _function(model, "student"),
-        _function(data, "load"),
-        _function(data, "augment"),
+        function_of(model, "teacher"),
+        function_of(model, "student"),
+        function_of(data, "load"),
+        function_of(data, "augment"),
         getattr(model, "teacher_encode", None),
     )
 
 
-def _import(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """Runs a file of a model folder.
+
+    Raises:
+        RecipeError: it cannot be imported.
+    """
     name = f"joulebox_model_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -92,7 +97,12 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _function(module: ModuleType, name: str) -> Any:
+def function_of(module: ModuleType, name: str) -> Any:
+    """A function that the file has to define.
+
+    Raises:
+        RecipeError: it does not.
+    """
     function = getattr(module, name, None)
     if not callable(function):
         raise RecipeError(f"{module.__file__} defines no function {name}()")
