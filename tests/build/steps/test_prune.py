@@ -44,7 +44,7 @@ def job_of(recipe: Path, first_build: Any) -> Job:
 def pruned(job: Job) -> tuple[Artifact, Artifact]:
     """The student, and what is left of it."""
     teacher = steps.teacher(job)
-    soft = [steps.taught(job, teacher, number) for number in range(2)]
+    soft = steps.all_taught(job, teacher)
     student = steps.student(job, soft)
     return student, steps.pruned(job, student, soft)
 
