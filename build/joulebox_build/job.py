@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from joulebox.package.digest import canonical, sha256
+from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
+from joulebox_build.judge.baseline import suitable
 from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
@@ -21,10 +23,12 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "distill": ("train.distill", "train.fit", "train.views"),
     "export": ("graph.export",),
     "quantize": ("compress.quantize",),
-    "baseline": ("judge.baseline",),
+    "baseline": ("judge.linear", "judge.boosting", "judge.tfidf"),
     "answer": ("graph.inference",),
     "calibrate": ("judge.calibration",),
     "evaluate": ("judge.quality",),
+    "corrupt": ("data.corruption", "graph.inference"),
+    "memory": ("graph.memory",),
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
 }
@@ -90,6 +94,8 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
     folder = load_folder(recipe)
     data, given = load_data(folder, recipe)
+    check_corruptions(chosen.corruptions, data.train.inputs)
+    suitable(chosen.baselines, data.train.inputs, given)
     teacher_given = folder.teacher_input(given, data)
     check_network("student", folder.student, given, len(data.labels))
     if any(member.weights for member in members):

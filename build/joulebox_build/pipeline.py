@@ -29,10 +29,10 @@ class Made:
     teacher: Model
     fp32: Model
     int8: Model
-    baseline: Model
+    baselines: tuple[Model, ...]
     temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
-    baseline_fit: Mapping[str, Any]
+    baseline_fits: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -63,34 +63,36 @@ def make(job: Job) -> Made:
     student = steps.student(job, soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32)
-    baseline, fitted = steps.baseline(job)
-    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, baseline)}
-    return Made(teacher, fp32, int8, baseline, temperatures, student.json(steps.HISTORY), fitted)
+    baselines, fits = zip(*steps.baselines(job), strict=True)
+    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
+    return Made(teacher, fp32, int8, baselines, temperatures, student.json(steps.HISTORY), fits)
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
-    teacher, fp32, int8, baseline = (
-        _figures(job, model, made.temperatures[model.name])
-        for model in (made.teacher, made.fp32, made.int8, made.baseline)
-    )
+    rows = {model.name: _figures(job, made, model) for model in (made.teacher, made.fp32, made.int8, *made.baselines)}
+    int8 = rows[made.int8.name]
+    best = max(made.baselines, key=lambda model: rows[model.name].quality.accuracy)
     candidate = gate.Candidate(
-        teacher_accuracy=teacher.quality.accuracy,
-        baseline_accuracy=baseline.quality.accuracy,
-        fp32_accuracy=fp32.quality.accuracy,
-        int8_accuracy=int8.quality.accuracy,
-        int8_bytes=int8.bytes,
+        quality=int8.quality,
+        cost=int8.cost,
+        memory=int8.memory,
+        bytes=int8.bytes,
         parameters=int8.parameters,
+        teacher=steps.beside(job, made.teacher, made.int8),
+        fp32=steps.beside(job, made.fp32, made.int8),
+        baseline=steps.beside(job, made.int8, best),
+        baseline_name=best.name,
     )
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
         labels=job.data.labels,
-        models=(teacher, fp32, int8, baseline),
+        models=tuple(rows.values()),
         gate=gate.check(job.profile.gate, candidate),
         samples={name: len(split) for name, split in job.data.splits().items()},
         duplicates=steps.duplicates(job),
-        baseline=made.baseline_fit,
+        baselines=made.baseline_fits,
         training=made.training,
         machine=machine(),
         host=describe_host(os.environ).facts,
@@ -115,14 +117,16 @@ def pack(built: Built, out: Path) -> Package:
             job.given.encode(job.data.validation.inputs), job.recipe.golden.samples, seed=job.recipe.seed
         ),
         temperature=made.temperatures[made.int8.name],
-        gate=report.gate,
+        gate=gate.repeatable(report.gate),
         made_of=report.made_of,
         evidence=report.files(),
     )
     return seal(out, job.recipe, content)
 
 
-def _figures(job: Job, model: Model, temperature: float) -> Figures:
+def _figures(job: Job, made: Made, model: Model) -> Figures:
     """On the test data, and on this machine."""
-    quality = steps.quality(job, model, temperature)
-    return Figures(model.name, model.parameters, model.bytes, temperature, quality, steps.cost(job, model))
+    temperature = made.temperatures[model.name]
+    quality = steps.quality(job, model, temperature, made.teacher)
+    cost, memory = steps.cost(job, model), steps.memory(job, model)
+    return Figures(model.name, model.parameters, model.bytes, temperature, quality, cost, memory)

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -101,16 +102,16 @@ class Stages:
 
     @contextmanager
     def _locked(self, key: str) -> Generator[None]:
-        """One of 256 locks, so that their number is bounded; two stages that share one just wait for each other."""
+        """The key's own byte of one lock file: a stage may run others meanwhile, and shares its lock with none of them."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / f".lock-{key[:2]}").open("w")
+            lock = (self._folder / ".lock").open("w")
         except OSError as error:
             raise BuildError(
                 f"the cache {self._folder} cannot be written ({error.strerror}); set JOULEBOX_CACHE to a folder that can"
             ) from error
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _one_byte(int(key[:15], 16)))
             yield  # closing, or dying, lets go of it
 
     def _shrink(self) -> None:
@@ -134,6 +135,11 @@ class Stages:
                 break
             _remove(path)
             total -= size
+
+
+def _one_byte(place: int) -> bytes:
+    """C's `struct flock` for a write lock."""
+    return struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
 
 
 def default_folder() -> Path:

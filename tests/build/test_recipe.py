@@ -32,7 +32,7 @@ def set_key(path: str, value: Any) -> Any:
         ("seed", -1, r"seed: -1; .*greater than or equal to 0"),
         ("profiles.quick.gate.accuracy_min", 92, r"accuracy_min: 92; .*less than or equal to 1"),
         ("profiles.quick.distill.epochs", 0, r"epochs: 0; .*greater than 0"),
-        ("profiles.quick.baseline.kind", "magic", r"kind: 'magic'"),
+        ("profiles.quick.baselines", [{"kind": "magic"}], r"kind: 'magic'"),
         ("profiles", {}, r"profiles: "),
         ("schema_version", 2, r"schema_version: 2"),
         ("model", "absent.py", r"model: .*absent\.py does not exist"),

@@ -144,3 +144,17 @@ def test_two_builds_at_once_make_an_artifact_once(tmp_path: Path) -> None:
         worker.join(30)
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert len((tmp_path / "calls").read_text("utf-8").splitlines()) == 1
+
+
+def test_a_stage_within_a_stage_never_waits_for_the_outer_one(cache: Path) -> None:
+    stages = Stages(cache)
+
+    def outer(_: Path) -> Mapping[str, bytes]:
+        made = [stages.run("inner", CODE, {"number": number}, Counting()) for number in range(300)]
+        return {"file": made[-1].files["file"]}
+
+    signal.alarm(60)  # rather than hang: locks that few stages share would
+    try:
+        assert stages.run("outer", CODE, {}, outer).files == {"file": b"content"}
+    finally:
+        signal.alarm(0)

@@ -1,6 +1,8 @@
 """The recipe: what to make, from what, and under which gate."""
 
-from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.baseline import Baseline
+from joulebox_build.recipe.corruption import Corruption
+from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.recipe import Profile, Recipe, load_recipe
 from joulebox_build.recipe.section import Golden, Section
@@ -8,6 +10,7 @@ from joulebox_build.recipe.training import Distillation, Member, Teacher, Traini
 
 __all__ = [
     "Baseline",
+    "Corruption",
     "Distillation",
     "Gate",
     "Golden",

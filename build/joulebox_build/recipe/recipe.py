@@ -11,7 +11,9 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from joulebox.package.manifest import ImagePreprocess
 from joulebox_build.errors import RecipeError
-from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.baseline import Baseline
+from joulebox_build.recipe.corruption import Corruption
+from joulebox_build.recipe.gate import Gate
 from joulebox_build.recipe.quantization import Quantization
 from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.training import Distillation, Teacher
@@ -22,8 +24,22 @@ class Profile(Section):
 
     distill: Distillation
     quantize: Quantization = Quantization()
-    baseline: Baseline = Baseline()
-    gate: Gate
+    baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
+    corruptions: Annotated[
+        tuple[Corruption, ...], Field(max_length=40)
+    ] = ()  # of the test data, for the report and the gate
+    gate: Gate = Gate()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        kinds = [baseline.kind for baseline in self.baselines or []]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"baselines: {', '.join(kinds)}; expected each kind once")
+        if self.gate.corruption_drop_max is not None and not self.corruptions:
+            raise ValueError(
+                "gate.corruption_drop_max needs corruptions in the profile, such as {kind: noise, severity: 2}"
+            )
+        return self
 
 
 class Recipe(Section):

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from joulebox.bench.words import joules_and_half, scaled_joules
 from joulebox.package.manifest import GateResult
+from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
 from joulebox_build.judge.quality import Quality
 from joulebox_build.report.picture import points_of, svg
@@ -30,6 +31,7 @@ class Figures:
     temperature: float  # of the softmax, fitted on validation data
     quality: Quality
     cost: Cost
+    memory: Memory
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Report:
     gate: list[GateResult]
     samples: Mapping[str, int]  # split to number
     duplicates: Mapping[str, int]  # `train/test` to how many of the second have an identical image in the first
-    baseline: Mapping[str, Any]  # how its solver ended
+    baselines: Sequence[Mapping[str, Any]]  # how their solvers ended
     training: Sequence[Mapping[str, float]]  # loss and validation accuracy, an epoch each
     machine: Mapping[str, Any]
     host: Mapping[str, Any]  # on which costs were measured
@@ -64,7 +66,7 @@ class Report:
             "gate": [result.model_dump() for result in self.gate],
             "samples": dict(self.samples),
             "duplicates": dict(self.duplicates),
-            "baseline": dict(self.baseline),
+            "baselines": [dict(baseline) for baseline in self.baselines],
             "training": [dict(epoch) for epoch in self.training],
             "machine": dict(self.machine),
             "host": dict(self.host),

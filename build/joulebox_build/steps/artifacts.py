@@ -20,6 +20,7 @@ CHECKPOINT = "checkpoint.pt"
 TEMPERATURE = "temperature.json"
 DUPLICATES = "duplicates.json"
 FIGURES = "figures.json"
+VOCABULARY = "vocabulary.json"
 
 
 def npy(array: NDArray[Any]) -> bytes:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from joulebox_build.data.corruption import corrupted
 from joulebox_build.finished import Model
 from joulebox_build.graph.inference import mean_outputs
+from joulebox_build.graph.memory import Memory
+from joulebox_build.graph.memory import memory as used
 from joulebox_build.job import Job
 from joulebox_build.judge.calibration import fit_temperature
-from joulebox_build.judge.quality import Quality, evaluate
+from joulebox_build.judge.paired import Paired, paired
+from joulebox_build.judge.quality import Asked, Corrupted, Quality, evaluate
 from joulebox_build.progress import bar
+from joulebox_build.recipe import Corruption
 from joulebox_build.steps.artifacts import (
     DUPLICATES,
     FIGURES,
@@ -49,15 +55,64 @@ def temperature(job: Job, model: Model) -> float:
     return job.run("calibrate", inputs, make, of=model.name).json(TEMPERATURE)
 
 
-def quality(job: Job, model: Model, confidence: float) -> Quality:
+def quality(job: Job, model: Model, confidence: float, teacher: Model) -> Quality:
     """On the test data, which nothing else reads but the count of duplicates."""
-    inputs = {"model": model.digest, "data": job.digests["test"], "temperature": confidence}
+    samples_min = job.profile.gate.slice_samples_min
+    inputs = {
+        "model": model.digest,
+        "teacher": teacher.digest,
+        "data": job.digests["test"],
+        "names": list(job.data.labels),
+        "temperature": confidence,
+        "slice_samples_min": samples_min,
+    }
 
     def make(_: Path) -> dict[str, bytes]:
-        found = evaluate(answers(job, model, "test"), job.data.test.labels, temperature=confidence)
+        test = job.data.test
+        asked = Asked(test.labels, job.data.labels, test.slices, answers(job, teacher, "test"))
+        found = evaluate(answers(job, model, "test"), asked, temperature=confidence, slice_samples_min=samples_min)
         return {FIGURES: as_json(asdict(found))}
 
-    return Quality(**job.run("evaluate", inputs, make, of=model.name).json(FIGURES))
+    kept = job.run("evaluate", inputs, make, of=model.name).files[FIGURES]
+    found = TypeAdapter(Quality).validate_json(kept)
+    return replace(found, corruptions=[_corrupted(job, model, each) for each in job.profile.corruptions])
+
+
+def _corrupted(job: Job, model: Model, corruption: Corruption) -> Corrupted:
+    """On the corrupted test data."""
+    inputs = {
+        "model": model.digest,
+        "data": job.digests["test"],
+        "corruption": corruption.model_dump(),
+        "seed": job.recipe.seed,
+    }
+    named = f"{corruption.kind} {corruption.severity}"
+
+    def make(_: Path) -> dict[str, bytes]:
+        harmed = corrupted(job.data.test.inputs, corruption, seed=job.recipe.seed)
+        with bar(f"{model.name} on {named}", 1) as progress:
+            found = mean_outputs(model.contents, model.given.encode, harmed, progress)
+        return {FIGURES: as_json(float((found.argmax(1) == job.data.test.labels).mean()))}
+
+    accuracy = job.run("corrupt", inputs, make, of=f"{model.name}, {named}").json(FIGURES)
+    return Corrupted(corruption.kind, corruption.severity, accuracy)
+
+
+def beside(job: Job, first: Model, second: Model) -> Paired:
+    """Two models on the same test data."""
+    one, other = (answers(job, model, "test").argmax(1) == job.data.test.labels for model in (first, second))
+    return paired(one, other)
+
+
+def memory(job: Job, model: Model) -> Memory:
+    """That an inference of the first validation sample takes."""
+    sample = model.given.encode(job.data.validation.inputs[:1])
+    inputs = {"model": model.digest, "data": job.digests["validation"]}
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: as_json(asdict(used(model.contents, sample)))}
+
+    return Memory(**job.run("memory", inputs, make, of=model.name).json(FIGURES))
 
 
 def duplicates(job: Job) -> dict[str, int]:

@@ -126,12 +126,13 @@ class Golden(Section):
 
 
 class GateResult(Section):
-    """One limit of the gate, and the figure it was held against."""
+    """One limit of the gate, and the figure it was held against, where that is known and the same on each run."""
 
     limit: str
     expected: str
-    actual: Finite
+    actual: Finite | None
     passed: bool
+    note: str | None = None
 
 
 class Lineage(Section):
