@@ -31,6 +31,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "memory": ("graph.memory",),
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
+    "occlude": ("judge.occlusion", "judge.calibration", "graph.inference"),
 }
 IN_LINEAGE = ("teacher", "teach", "distill", "export", "quantize", "baseline", "answer", "calibrate")
 

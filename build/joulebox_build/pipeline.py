@@ -12,12 +12,14 @@ from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build import steps
 from joulebox_build.errors import GateError
+from joulebox_build.evidence import evidence
 from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
 from joulebox_build.judge import gate
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
+from joulebox_build.report.rates import rates_of
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
 
@@ -50,6 +52,7 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
     Raises:
         BuildError: the recipe, its folder or the data are not what they should be.
     """
+    rates_of(os.environ)  # a wrong setting is refused before hours of training
     job = open_job(recipe, profile, stages)
     made = make(job)
     return Built(job, made, judge(job, made))
@@ -87,12 +90,13 @@ def judge(job: Job, made: Made) -> Report:
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
+        shipped=int8.name,
+        reference=made.fp32.name,
         labels=job.data.labels,
         models=tuple(rows.values()),
         gate=gate.check(job.profile.gate, candidate),
-        samples={name: len(split) for name, split in job.data.splits().items()},
-        duplicates=steps.duplicates(job),
-        baselines=made.baseline_fits,
+        evidence=evidence(job, made.int8, int8.quality, int8.temperature),
+        baselines=[{"name": model.name, **fit} for model, fit in zip(made.baselines, made.baseline_fits, strict=True)],
         training=made.training,
         machine=machine(),
         host=describe_host(os.environ).facts,

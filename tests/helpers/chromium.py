@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_S = 60.0
+SWITCHES = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    "--remote-debugging-pipe",
+]
 
 
 def find() -> str | None:
@@ -25,10 +29,9 @@ def started(executable: str, profile: Path) -> Generator[Tab]:
     """One tab of a browser of its own, under a fresh profile."""
     to_browser, commands = os.pipe()
     answers, from_browser = os.pipe()
-    switches = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    home = f"--user-data-dir={profile}"
     process = subprocess.Popen(  # the protocol's pipes are 3 and 4
-        ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "bash", executable]
-        + [*switches, "--remote-debugging-pipe", f"--user-data-dir={profile}"],
+        ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "bash", executable, *SWITCHES, home],
         pass_fds=(to_browser, from_browser),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +45,9 @@ def occlusion(inputs: Inputs, label: int, sample: int, colour: NDArray[np.uint8]
     answer = int(before.argmax())
     hidden = _without_words(inputs[0]) if inputs.dtype == np.object_ else _patched(inputs[0], colour)
     rows = 1 if inputs.dtype == np.object_ else GRID
-    drops = before[answer] - ask(hidden)[:, answer] if len(hidden) else np.zeros(0)
-    confidence = float(before[answer])
-    return Occlusion(
-        sample, label, answer, confidence, [list(map(_thousandths, row)) for row in drops.reshape(rows, -1)]
-    )
+    after = ask(hidden)[:, answer] if len(hidden) else np.zeros(0)
+    drops: NDArray[np.float64] = (before[answer] - after).reshape(rows, -1)
+    return Occlusion(sample, label, answer, float(before[answer]), drops.round(3).tolist())
 
 
 def words_of(text: str) -> list[str]:
@@ -76,7 +73,3 @@ def _patched(image: NDArray[np.uint8], colour: NDArray[np.uint8]) -> NDArray[np.
 def _span(place: int, side: int) -> slice:
     middle, half = (place + 0.5) * side / GRID, max(0.5, side * PATCH / 2)
     return slice(max(0, round(middle - half)), min(side, round(middle + half)))
-
-
-def _thousandths(value: Any) -> float:
-    return round(float(value), 3)

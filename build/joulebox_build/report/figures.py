@@ -18,6 +18,7 @@ from joulebox_build.report.charts.reliability import Bin, reliability
 
 Content = Mapping[str, Any]
 
+LARGER = 8  # times what the reference moves: beside more, nothing else would be seen
 GROUPS_MAX = 24  # of a slice, the worst
 TEACHER, SHIPPED, OTHERS = 0, 1, 2  # series
 
@@ -35,6 +36,11 @@ def shipped(content: Content) -> dict[str, Any]:
     return next(model for model in content["models"] if model["name"] == content["shipped"])
 
 
+def brief(name: str) -> str:
+    """A model's name where there is little room."""
+    return name.removeprefix("baseline ")
+
+
 def charts(content: Content) -> dict[str, Any]:
     """By the names that the template has for them; None for what there is nothing of."""
     quality = shipped(content)["quality"]
@@ -47,7 +53,9 @@ def charts(content: Content) -> dict[str, Any]:
         "slices": list(_slices(content)),
         "memory": _memory(content),
         "classes": _classes(content),
-        "loss": _training(content, "loss", "training loss", lambda value: f"{value:.3g}"),
+        "sensitivity": _sensitivity(content),
+        "data_efficiency": _data_efficiency(content),
+        "loss": _training(content, "loss", "training loss", words.amount),
         "validation": _training(content, "validation_accuracy", "validation accuracy", _percent),
     }
 
@@ -72,10 +80,10 @@ def _pareto(content: Content, price: str, title: str, said: Any) -> Markup:
     return pareto(
         [
             Point(
-                model["name"],
+                brief(model["name"]),
                 {**model, **model["cost"]}[price],
                 model["quality"]["accuracy"],
-                *model["quality"]["ci95"],
+                model["quality"]["ci95"],
                 series[model["name"]],
             )
             for model in content["models"]
@@ -96,7 +104,7 @@ def _slices(content: Content) -> Iterator[Markup]:
     beside = {(each["slice"], each["group"]): each["accuracy"] for each in teacher["groups"]}
     for name, groups in groupby(quality["groups"], lambda each: each["slice"]):
         found = [
-            Group(each["group"], each["samples"], each["accuracy"], *each["ci95"], beside.get((name, each["group"])))
+            Group(each["group"], each["samples"], each["accuracy"], each["ci95"], beside.get((name, each["group"])))
             for each in groups
         ]
         worst = sorted(found, key=lambda each: each.accuracy)[:GROUPS_MAX]
@@ -105,13 +113,18 @@ def _slices(content: Content) -> Iterator[Markup]:
 
 
 def _memory(content: Content) -> Markup:
+    most = (
+        LARGER
+        * next(each for each in content["models"] if each["name"] == content["reference"])["memory"]["moved_bytes"]
+    )
     parts = ("weights", "activations")
     rows = [
         Bar(
-            each["name"],
+            brief(each["name"]),
             (each["memory"]["weight_bytes"], each["memory"]["moved_bytes"] - each["memory"]["weight_bytes"]),
         )
         for each in content["models"]
+        if each["memory"]["moved_bytes"] <= most
     ]
     return bars(rows, parts, words.size)
 
@@ -123,6 +136,25 @@ def _classes(content: Content) -> Markup | None:
         return None
     rows = [Bar(label, (count,)) for label, count in zip(content["labels"], counts, strict=True)]
     return bars(rows, ("training samples",), words.count)
+
+
+def _sensitivity(content: Content) -> Markup | None:
+    """How far int8 in one layer alone takes the answers from fp32's."""
+    chosen = content["quantization"]
+    layers: Sequence[Mapping[str, Any]] = chosen["sensitivity"][:GROUPS_MAX] if chosen else []
+    rows = [Bar(each["layer"], (max(0.0, each["score"]["divergence"]),)) for each in layers]
+    return bars(rows, ("divergence, nats",), lambda nats: f"{nats:.2g}") if rows else None
+
+
+def _data_efficiency(content: Content) -> Markup | None:
+    found = content["data_efficiency"]
+    if len(found) < 2:
+        return None
+    lines = [
+        Curve(name, [(100 * each["fraction"], each[f"{name}_accuracy"]) for each in found], series)
+        for name, series in (("test", SHIPPED), ("validation", OTHERS))
+    ]
+    return curves(lines, "% of the labelled data", "accuracy", _percent, log=True)
 
 
 def _training(content: Content, figure: str, title: str, said: Any) -> Markup | None:

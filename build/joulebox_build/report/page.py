@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from joulebox_build.judge.occlusion import words_of
 from joulebox_build.report import words
 from joulebox_build.report.charts.heat import heat
-from joulebox_build.report.figures import Content, charts, confused, series_of, shipped
+from joulebox_build.report.figures import Content, brief, charts, confused, series_of, shipped
 from joulebox_build.report.sample import FAINTEST, Sample, shades
 
 NO_SAMPLE = Sample()
@@ -25,7 +25,7 @@ def page(content: Content, samples: Mapping[int, Sample]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= words.FILTERS
+    cast(dict[str, Any], environment.filters).update({**words.FILTERS, "brief": brief})
     models, ours = content["models"], shipped(content)
     baselines = [model for model in models if model["name"] in {each["name"] for each in content["baselines"]}]
     return environment.get_template("report.html.jinja").render(
@@ -73,6 +73,6 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     """Names with dots for what is nested."""
     for name, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{name} · ")
+            yield from _flat(cast(Mapping[str, Any], inner), f"{prefix}{name} · ")
         else:
-            yield f"{prefix}{name}", ", ".join(map(str, inner)) if isinstance(inner, list | tuple) else inner
+            yield f"{prefix}{name}", ", ".join(map(str, cast(list[Any], inner))) if isinstance(inner, list) else inner

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from joulebox_build.data.dataset import Inputs
 SIDE_MAX = 64  # pixels
 LETTERS_MAX = 400
 FELL, ROSE = (217, 72, 15), (0, 114, 178)  # orange and blue, which the colour-blind tell apart, too
+OPAQUE = 220  # of 255, so that the image is seen through the strongest shade
 FAINTEST = 0.02  # a fall of probability that is drawn with full strength at the least
 
 
@@ -38,10 +38,10 @@ def sample_of(inputs: Inputs, number: int) -> Sample:
 
 def shades(drops: Sequence[Sequence[float]]) -> str:
     """An occlusion map as a picture to lie over its image: orange where the probability falls, blue where it rises."""
-    found = np.asarray(drops)
+    found = np.asarray(drops, np.float64)
     strength = np.abs(found) / max(float(np.abs(found).max()), FAINTEST)
     colours = np.where(found[..., None] >= 0, np.asarray(FELL), np.asarray(ROSE))
-    pixels = np.concatenate([colours, (strength[..., None] * 220).round()], axis=-1).astype(np.uint8)
+    pixels = np.concatenate([colours, np.round(strength[..., None] * OPAQUE)], axis=-1).astype(np.uint8)
     return png(Image.fromarray(pixels, "RGBA"))
 
 
@@ -52,9 +52,9 @@ def png(image: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _picture(pixels: NDArray[Any]) -> Image.Image:
+def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
     """Of uint8 `[C, H, W]`: three channels are colours, any other number is shown as their mean."""
-    grey = np.ascontiguousarray(pixels.mean(0).round().astype(np.uint8))
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)) if len(pixels) == 3 else grey)
+    shown = np.moveaxis(pixels, 0, -1) if len(pixels) == 3 else np.asarray(np.round(pixels.mean(0)), np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(shown, np.uint8))
     image.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.LANCZOS)
     return image

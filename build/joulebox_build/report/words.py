@@ -13,7 +13,7 @@ KILO = 1000
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.{digits}f} %"
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f}\u00a0%"
 
 
 def points(value: float) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from joulebox_build.data.dataset import Inputs
 from joulebox_build.finished import Model
 from joulebox_build.graph.inference import outputs
 from joulebox_build.job import Job
+from joulebox_build.judge.calibration import probabilities
 from joulebox_build.judge.occlusion import Occlusion, occlusion
 from joulebox_build.steps.artifacts import FIGURES, as_json
 
@@ -29,22 +29,23 @@ def occlusions(job: Job, model: Model, temperature: float, mistakes: Sequence[in
     if test.inputs.dtype == np.float32:
         return []
     chosen = [int(np.argmax(test.labels == label)) for label in range(min(len(job.data.labels), CLASSES_MAX))]
+    chosen += [each for each in mistakes if each not in chosen]
     inputs = {
         "model": model.digest,
         "data": [job.digests["test"], job.digests["train"]],
         "temperature": temperature,
-        "samples": [*chosen, *(each for each in mistakes if each not in chosen)],
+        "samples": chosen,
     }
 
     def ask(samples: Inputs) -> NDArray[np.float64]:
         logits = np.mean([outputs(content, model.given.encode(samples)) for content in model.contents], axis=0)
-        return softmax(logits.astype(np.float64) / temperature, axis=1)
+        return probabilities(logits, temperature)
 
     def make(_: Path) -> dict[str, bytes]:
         colour = _mean_colour(train.inputs)
         found = [
             occlusion(test.inputs[number : number + 1], int(test.labels[number]), number, colour, ask)
-            for number in inputs["samples"]
+            for number in chosen
         ]
         return {FIGURES: as_json([asdict(each) for each in found])}
 

@@ -22,8 +22,7 @@ class Group:
     name: str
     samples: int
     accuracy: float
-    low: float
-    high: float
+    ci95: Sequence[float]
     other: float | None = None
 
 
@@ -32,7 +31,7 @@ def dots(groups: Sequence[Group], overall: float, title: str) -> Markup:
     shown = sorted(groups, key=lambda group: (group.accuracy, group.name))
     left = beside([group.name for group in shown])
     bottom = TOP + ROW * len(shown)
-    ends = [end for group in shown for end in (group.low, group.high, group.other or group.high)]
+    ends = [end for group in shown for end in (*group.ci95, group.other or group.accuracy)]
     scale = around([*ends, overall], left, RIGHT, margin=0.04)
     scale = Scale(max(0.0, scale.low), min(1.0, scale.high), left, RIGHT)
     picture = chart(bottom + 34, f"{title}: {'; '.join(f'{group.name} {group.accuracy:.1%}' for group in shown)}")
@@ -45,10 +44,10 @@ def dots(groups: Sequence[Group], overall: float, title: str) -> Markup:
     for number, group in enumerate(shown):
         y = TOP + ROW * (number + 0.5)
         write(picture, left - 8, y + 3.5, shortened(group.name, left - 8), "tick end")
-        add(picture, "line", "whisker c1", x1=scale(group.low), x2=scale(group.high), y1=y, y2=y)
+        add(picture, "line", "whisker c1", x1=scale(group.ci95[0]), x2=scale(group.ci95[1]), y1=y, y2=y)
         if group.other is not None:
             hint(mark(picture, scale(group.other), y, 0, 3.5), f"teacher, {group.name}: {group.other:.1%}")
-        words = f"{group.name}: {group.accuracy:.2%} of {group.samples:,} ({group.low:.1%} to {group.high:.1%})"
+        words = f"{group.name}: {group.accuracy:.2%} of {group.samples:,} ({group.ci95[0]:.1%} to {group.ci95[1]:.1%})"
         hint(mark(picture, scale(group.accuracy), y, 1, 4.5), words)
         write(picture, WIDTH, y + 3.5, f"{100 * group.accuracy:.1f} %", "value end")
     return rendered(picture)

@@ -70,10 +70,14 @@ def _places(point: tuple[float, float], width: float) -> list[tuple[Place, Box]]
     for ring in range(RINGS):
         for down in (ring, -ring) if ring else (0,):
             middle = y + down * LINE
-            for left, anchor in ((x + GAP, "start"), (x - GAP - width, "end"), (x - width / 2, "middle")):
+            for left, at, anchor in _sides(x, width):
                 if anchor == "middle" and not ring:
                     continue
                 box = Box(left, middle - LINE / 2, left + width, middle + LINE / 2)
-                at = {"start": box.left, "middle": x, "end": box.right}[anchor]
                 found.append((Place(at, middle + FONT * 0.35, anchor, ring > 1), box))
     return found
+
+
+def _sides(x: float, width: float) -> list[tuple[float, float, Anchor]]:
+    """Right of the point, left of it, and in line with it: the text's left end, its place by its anchor, and that."""
+    return [(x + GAP, x + GAP, "start"), (x - GAP - width, x - GAP, "end"), (x - width / 2, x, "middle")]

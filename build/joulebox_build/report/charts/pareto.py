@@ -22,8 +22,7 @@ class Point:
     name: str
     price: float
     accuracy: float
-    low: float
-    high: float
+    ci95: Sequence[float]
     series: int
 
 
@@ -31,14 +30,14 @@ def pareto(models: Sequence[Point], price: str, words: axes.Words) -> Markup:
     """Accuracy over the price, which is better the smaller it is; its axis is logarithmic."""
     picture = chart(HEIGHT, _said(models, price, words))
     across = around([model.price for model in models], LEFT, WIDTH - 8, log=True, margin=0.18)
-    up = around([end for model in models for end in (model.low, model.high)], BOTTOM, TOP)
+    up = around([end for model in models for end in model.ci95], BOTTOM, TOP)
     axes.draw(picture, axes.Axis(across, words, price), axes.Axis(up, _percent, "test accuracy"))
     best = sorted((model for model in models if unbeaten(model, models)), key=lambda model: model.price)
     if len(best) > 1:
         add(picture, "polyline", "front", points=points((across(each.price), up(each.accuracy)) for each in best))
     places = [(across(model.price), up(model.accuracy)) for model in models]
     for model, (x, y) in zip(models, places, strict=True):
-        add(picture, "line", f"whisker c{model.series}", x1=x, x2=x, y1=up(model.low), y2=up(model.high))
+        add(picture, "line", f"whisker c{model.series}", x1=x, x2=x, y1=up(model.ci95[0]), y2=up(model.ci95[1]))
         hint(mark(picture, x, y, model.series), f"{model.name}: {100 * model.accuracy:.2f} %, {words(model.price)}")
     labels = place(places, [model.name for model in models], Box(LEFT, TOP - 4, WIDTH, BOTTOM))
     for model, (x, y), label in zip(models, places, labels, strict=True):

@@ -26,7 +26,7 @@ class Scale:
     def _place(self, value: float) -> float:
         return math.log10(value) if self.log else value
 
-    def ticks(self, about: int = 4) -> list[float]:
+    def ticks(self, about: int = 5) -> list[float]:
         """Round figures within the scale."""
         return _decades(self.low, self.high) if self.log else _even(self.low, self.high, about)
 

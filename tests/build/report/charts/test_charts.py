@@ -20,11 +20,13 @@ BINS = [Bin(0.4, 0.5, 10), Bin(0.9, 0.85, 10)]
 
 CHARTS: dict[str, Callable[[str], str]] = {
     "pareto": lambda name: pareto(
-        [Point(name, 100, 0.9, 0.88, 0.92, 1), Point("other", 9000, 0.8, 0.7, 0.9, 0)], "bytes", str
+        [Point(name, 100, 0.9, [0.88, 0.92], 1), Point("other", 9000, 0.8, [0.7, 0.9], 0)], "bytes", str
     ),
     "reliability": lambda _: reliability(BINS, BINS),
     "confusion": lambda name: confusion([name, "other"], [[5, 1], [0, 6]]),
-    "dots": lambda name: dots([Group(name, 9, 0.5, 0.3, 0.7, 0.6), Group("other", 5, 1.0, 0.6, 1.0)], 0.6, "by class"),
+    "dots": lambda name: dots(
+        [Group(name, 9, 0.5, [0.3, 0.7], 0.6), Group("other", 5, 1.0, [0.6, 1.0])], 0.6, "by class"
+    ),
     "bars": lambda name: bars([Bar(name, (1, 2)), Bar("other", (0, 0))], ("weights", "activations"), str),
     "curves": lambda name: curves(
         [Curve(name, [(1, 0.5), (2, 0.6)], 1, [(0.4, 0.6), (0.5, 0.7)]), Curve("other", [(1, 0.5)], 0)],
@@ -64,7 +66,7 @@ def test_nothing_has_a_place_that_is_no_number(kind: str) -> None:
 
 def test_the_front_is_of_those_that_no_other_beats() -> None:
     small, large, bad = (
-        Point(name, price, right, 0, 1, 0) for name, price, right in [("s", 1, 0.8), ("l", 9, 0.9), ("b", 9, 0.7)]
+        Point(name, price, right, [0, 1], 0) for name, price, right in [("s", 1, 0.8), ("l", 9, 0.9), ("b", 9, 0.7)]
     )
     assert [unbeaten(each, [small, large, bad]) for each in (small, large, bad)] == [True, True, False]
     assert unbeaten(small, [small, small])
@@ -78,6 +80,6 @@ def test_the_matrix_says_each_count_that_is_not_zero() -> None:
 
 
 def test_groups_stand_worst_first() -> None:
-    root = ET.fromstring(dots([Group("good", 9, 0.9, 0.8, 1), Group("bad", 9, 0.5, 0.4, 0.6)], 0.7, "by class"))
+    root = ET.fromstring(dots([Group("good", 9, 0.9, [0.8, 1]), Group("bad", 9, 0.5, [0.4, 0.6])], 0.7, "by class"))
     texts = [element.text for element in root.iter("text")]
     assert texts.index("bad") < texts.index("good")
