@@ -44,10 +44,11 @@ def occlusion(inputs: Inputs, label: int, sample: int, colour: NDArray[np.uint8]
     (before,) = ask(inputs)
     answer = int(before.argmax())
     hidden = _without_words(inputs[0]) if inputs.dtype == np.object_ else _patched(inputs[0], colour)
-    rows = 1 if inputs.dtype == np.object_ else GRID
     after = ask(hidden)[:, answer] if len(hidden) else np.zeros(0)
-    drops: NDArray[np.float64] = (before[answer] - after).reshape(rows, -1)
-    return Occlusion(sample, label, answer, float(before[answer]), drops.round(3).tolist())
+    drops = [round(float(before[answer] - each), 3) for each in after]
+    width = len(drops) if inputs.dtype == np.object_ else GRID
+    rows = [drops[start : start + width] for start in range(0, len(drops), max(1, width))]
+    return Occlusion(sample, label, answer, float(before[answer]), rows or [[]])
 
 
 def words_of(text: str) -> list[str]:
