@@ -87,7 +87,7 @@ format: install ## let ruff format and sort
 serve: install ## serve the shipped model on 127.0.0.1:3000
 	$(BIN)/joulebox serve $(PACKAGE)
 
-teacher: install data ## train the three teachers of the shipped model anew (hours on two cores; what was interrupted goes on)
+teacher: install data ## train the teacher of the shipped model anew (most of an hour on two cores; what was interrupted goes on)
 	$(BIN)/joulebox teacher $(RECIPE)
 
 package: install data ## build the shipped model package anew, under its full gate, and the picture of it

@@ -29,21 +29,18 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-class Mirrored(nn.Module):
+class Mirrored(nn.Sequential):
     """For inference, the mean of the logits of an image and of its mirror image."""
 
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.body(x) if self.training else (self.body(x) + self.body(x.flip(3))) / 2
+        logits = super().forward(x)
+        return logits if self.training else (logits + super().forward(x.flip(3))) / 2
 
 
 def teacher() -> nn.Module:
     """A ResNet-9 of 1.9 M parameters, 83 M multiply-accumulates for each of the two views of an image."""
     width = 32
-    body = nn.Sequential(
+    return Mirrored(
         conv(1, width),
         conv(width, 2 * width),
         nn.MaxPool2d(2),  # 14 x 14
@@ -58,7 +55,6 @@ def teacher() -> nn.Module:
         nn.Flatten(),
         nn.Linear(8 * width, 10),
     )
-    return Mirrored(body)
 
 
 def student() -> nn.Module:
