@@ -11,6 +11,7 @@ from typing import Any
 
 from joulebox.energy import Rates
 from joulebox_build import steps
+from joulebox_build.data.checks import shared_too_many
 from joulebox_build.finished import Model
 from joulebox_build.job import Job
 from joulebox_build.judge.calibration import Bin, reliability
@@ -52,13 +53,19 @@ def evidence(job: Job, shipped: Model, quality: Quality, temperature: float) -> 
     return Evidence(
         reliability_as_trained=reliability(steps.answers(job, shipped, "test"), test.labels, 1.0),
         occlusions=occlusions,
-        data={**data_card(job.data, job.digests), "duplicates": steps.duplicates(job)},
+        data=_data(job),
         quantization=None if choice is None else json.loads(choice),
         making=making(job.stages.log),
         rates=rates_of(os.environ),
         samples={number: sample_of(test.inputs, number) for number in named},
         readme=_readme(job),
     )
+
+
+def _data(job: Job) -> dict[str, Any]:
+    duplicates, samples = steps.duplicates(job), {name: len(split) for name, split in job.data.splits().items()}
+    warnings = shared_too_many(duplicates, samples)
+    return {**data_card(job.data, job.digests), "duplicates": duplicates, "warnings": warnings}
 
 
 def _readme(job: Job) -> str:

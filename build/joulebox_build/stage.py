@@ -45,6 +45,7 @@ class Artifact:
     files: Mapping[str, bytes]
     cached: bool
     seconds: float  # to make it, or to read it
+    nested: bool  # run while another stage was made
     spent: Spent | None  # on making it, whenever that was; None where it was cut off meanwhile and went on later
 
     @property
@@ -70,6 +71,7 @@ class Stages:
         self._spending = spending or Spending(())
         self._size_max = size_max
         self._say = say
+        self._open = 0  # stages that are being made
         self.log: list[Artifact] = []
 
     def run(
@@ -97,7 +99,7 @@ class Stages:
             found = _read(entry)
             files, spent = found or self._make(entry, described, make, self._folder / f".scratch-{stage}-{key}")
         self._shrink()
-        artifact = Artifact(stage, of, key, files, found is not None, time.monotonic() - started, spent)
+        artifact = Artifact(stage, of, key, files, found is not None, time.monotonic() - started, self._open > 0, spent)
         self.log.append(artifact)
         self._say(artifact)
         return artifact
@@ -107,8 +109,12 @@ class Stages:
     ) -> tuple[Mapping[str, bytes], Spent | None]:
         scratch.mkdir(parents=True, exist_ok=True)
         goes_on = any(scratch.iterdir())
-        with self._spending.watch() as watched:
-            files = make(scratch)
+        self._open += 1
+        try:
+            with self._spending.watch() as watched:
+                files = make(scratch)
+        finally:
+            self._open -= 1
         spent = None if goes_on else watched
         _place(entry, files, {**described, "spent": spent and spent.as_json()})
         shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room

@@ -111,3 +111,14 @@ def test_each_stage_is_listed_once_and_only_those_that_made_the_model_are_summed
     found = making(stages.log)
     assert [stage["stage"] for stage in found["stages"]] == ["distill", "answer", "measure"]
     assert (found["training_stages"], found["training_joules"]) == (["distill"], 2.0)
+
+
+def test_a_stage_within_another_is_not_listed_beside_it(cache: Path) -> None:
+    stages = Stages(cache)
+
+    def outer(_: Path) -> dict[str, bytes]:
+        return stages.run("answer", {}, {}, lambda _: {"file": b""}).files
+
+    stages.run("calibrate", {}, {}, outer)
+    assert [made.stage for made in stages.log] == ["answer", "calibrate"]
+    assert [stage["stage"] for stage in making(stages.log)["stages"]] == ["calibrate"]

@@ -64,7 +64,7 @@ def _held(name: str, limit: float, figure: Figure) -> GateResult:
 
 
 def _result(limit: str, expected: str, actual: float | None, *, passed: bool, note: str | None) -> GateResult:
-    rounded = None if actual is None else round(float(actual), 9)
+    rounded = None if actual is None else float(f"{actual:.9g}")
     return GateResult(limit=limit, expected=expected, actual=rounded, passed=passed, note=note)
 
 

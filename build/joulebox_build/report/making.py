@@ -11,7 +11,8 @@ from joulebox_build.stage import Artifact
 JUDGING = ("baseline", "answer", "calibrate")  # in the lineage, but the model would be the same without them
 NOTE = (
     "Energy is of the whole machine, or where it is estimated, of this process, with what rest takes where that is "
-    "known; it is unknown where nothing says joules, or where a stage was cut off and went on later."
+    "known; it is unknown where nothing says joules, or where a stage was cut off and went on later. What a stage needed that was not "
+    "there yet is in its figures."
 )
 
 
@@ -20,7 +21,7 @@ def making(log: Sequence[Artifact]) -> dict[str, Any]:
 
     A stage that is in the cache shows what it took when it was made. The training of a given teacher is not in it.
     """
-    stages = list({(made.stage, made.key): _stage(made) for made in log}.values())
+    stages = list({(made.stage, made.key): _stage(made) for made in log if not made.nested}.values())
     training = [stage for stage in stages if stage["stage"] in IN_LINEAGE and stage["stage"] not in JUDGING]
     return {
         "stages": stages,

@@ -59,6 +59,11 @@ class Report:
     def passed(self) -> bool:
         return all(result.passed for result in self.gate)
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the data, short of a reason to stop."""
+        return self.evidence.data["warnings"]
+
     def as_json(self) -> dict[str, Any]:
         shown = self.evidence
         return {

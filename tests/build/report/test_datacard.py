@@ -5,11 +5,15 @@ import numpy as np
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.report.datacard import data_card
 
+DIGESTS = {"train": "1", "validation": "2", "test": "3"}
+
 
 def test_splits_classes_and_groups_are_counted() -> None:
     labels = np.asarray([0, 0, 1], np.int64)
-    part = Split(np.zeros((3, 1, 4, 4), np.uint8), labels, {"light": np.asarray(["dark", "bright", "dark"])})
-    card = data_card(Dataset(("a", "b"), part, part, part), {"train": "1", "validation": "2", "test": "3"})
+    part = Split(
+        np.arange(48, dtype=np.uint8).reshape(3, 1, 4, 4), labels, {"light": np.asarray(["dark", "bright", "dark"])}
+    )
+    card = data_card(Dataset(("a", "b"), part, part, part), DIGESTS)
     assert (card["kind"], card["shape"]) == ("images", [1, 4, 4])
     assert card["splits"]["test"] == {
         "samples": 3,
@@ -20,11 +24,7 @@ def test_splits_classes_and_groups_are_counted() -> None:
 
 
 def test_texts_and_tensors_are_called_so() -> None:
-    labels = np.asarray([0], np.int64)
-    for inputs, kind in ((np.asarray(["a"], object), "texts"), (np.zeros((1, 2), np.float32), "tensors")):
+    labels = np.asarray([0, 1], np.int64)
+    for inputs, kind in ((np.asarray(["a", "b"], object), "texts"), (np.eye(2, dtype=np.float32), "tensors")):
         part = Split(inputs, labels)
-        assert data_card(Dataset(("a",), part, part, part), dict.fromkeys(part_names(), ""))["kind"] == kind
-
-
-def part_names() -> list[str]:
-    return ["train", "validation", "test"]
+        assert data_card(Dataset(("a", "b"), part, part, part), DIGESTS)["kind"] == kind
