@@ -50,9 +50,9 @@ def check_split(
     for slice_name, groups in slices.items():
         if slice_name == CLASS:
             raise DataError(f"{name} has a slice {CLASS!r}, which every split has by itself: give it another name")
-        if np.shape(groups) != (len(inputs),):
+        if groups.shape != (len(inputs),):
             raise DataError(
-                f"{name} slice {slice_name!r} has the shape {list(np.shape(groups))}; "
+                f"{name} slice {slice_name!r} has the shape {list(groups.shape)}; "
                 f"expected [{len(inputs)}], a group for each sample"
             )
 
@@ -137,9 +137,9 @@ def _check_texts(name: str, texts: NDArray[Any]) -> None:
             raise DataError(f"{name} input {number} is the empty text {text!r}: leave it out")
 
 
-def _check_finite(name: str, inputs: NDArray[Any]) -> None:
+def _check_finite(name: str, inputs: NDArray[np.float32]) -> None:
     for start in range(0, len(inputs), CHUNK):
-        part = inputs[start : start + CHUNK].reshape(len(inputs[start : start + CHUNK]), -1)
+        part = _rows(inputs[start : start + CHUNK])
         bad = ~np.isfinite(part)
         if bad.any():
             row, column = np.argwhere(bad)[0]
@@ -147,6 +147,10 @@ def _check_finite(name: str, inputs: NDArray[Any]) -> None:
                 f"{name} input {start + row} holds {part[row, column]} (element {column}); expected finite numbers: "
                 "leave the sample out, or fill it in load()"
             )
+
+
+def _rows(inputs: Any) -> NDArray[np.float32]:
+    return inputs.reshape(len(inputs), -1)
 
 
 def _check_variety(name: str, inputs: NDArray[Any]) -> None:

@@ -157,7 +157,7 @@ def repeatable(results: list[GateResult]) -> list[GateResult]:
 def explain(results: list[GateResult]) -> str:
     """The limits that were missed, in one line."""
     missed = [
-        f"{result.limit} is {shown(result.actual)}, expected {result.expected}{f' ({result.note})' if result.note else ''}"
+        f"{result.limit} is {shown(result.actual)}, expected {result.expected}"
         for result in results
         if not result.passed
     ]

@@ -108,9 +108,9 @@ def test_what_was_measured_is_in_the_report_and_not_in_the_manifest(weak: WeakBu
 def test_joules_that_nothing_knows_are_not_a_pass(weak: WeakBuild, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
     (result,) = weak.judged(Gate(joules_per_inference_max=10)).gate[1:]
-    if result.note and result.note.startswith("source: none"):
+    if result.note and result.note.startswith("source: none"):  # a host with a counter has it still
         assert (result.actual, result.passed) == (None, False)
-        assert "joules_per_inference_max is unknown, expected <= 10 (source: none; " in explain([result])
+        assert "joules_per_inference_max is unknown, expected <= 10" in explain([result])
         assert "unknown" in "".join(lines([result]))
 
 
@@ -217,7 +217,7 @@ def test_only_what_the_recipe_limits_is_held_against_a_limit() -> None:
 def test_the_explanation_names_what_was_missed_in_one_line() -> None:
     text = explain(check(Gate(bytes_max=999, parameters_max=500), replace(GOOD, baseline=Paired(1000, 0, 10))))
     assert "bytes_max is 1000, expected <= 999" in text
-    assert "beats_baseline is -0.01, expected > 0 (baseline logistic-regression: significant" in text
+    assert "beats_baseline is -0.01, expected > 0" in text
     assert "parameters_max" not in text
     assert "\n" not in text
 
