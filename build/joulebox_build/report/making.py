@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from joulebox.energy import weakest
 from joulebox_build.job import IN_LINEAGE
 from joulebox_build.stage import Artifact
 
@@ -28,6 +29,7 @@ def making(log: Sequence[Artifact]) -> dict[str, Any]:
         "training_stages": sorted({stage["stage"] for stage in training}),
         "training_seconds": _sum([stage["seconds"] for stage in training]),
         "training_joules": _sum([stage["joules"] for stage in training]),
+        "training_source": weakest(stage["source"] for stage in training if stage["source"]),
         "note": NOTE,
     }
 

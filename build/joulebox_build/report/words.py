@@ -72,7 +72,8 @@ def amount(value: float | None) -> str:
         return UNKNOWN
     if abs(value) >= 100 or value == 0:
         return f"{value:,.0f}"
-    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return digits.rstrip("0").rstrip(".")
 
 
 def limit(value: float | None) -> str:
