@@ -39,6 +39,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "memory": ("graph.memory",),
     "measure": ("judge.cost",),
     "duplicates": ("data.dataset",),
+    "occlude": ("judge.occlusion", "judge.calibration", "graph.inference"),
 }
 IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "variant", "baseline", "answer", "calibrate")
 

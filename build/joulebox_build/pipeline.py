@@ -14,8 +14,8 @@ from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox.package.manifest import GateResult
 from joulebox_build import steps
-from joulebox_build.data.checks import shared_too_many
 from joulebox_build.errors import GateError
+from joulebox_build.evidence import evidence
 from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
 from joulebox_build.judge import gate
@@ -23,6 +23,7 @@ from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
 from joulebox_build.recipe.variants import VariantName
+from joulebox_build.report.rates import rates_of
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
 from joulebox_build.steps.artifacts import SplitName
@@ -59,6 +60,7 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
     Raises:
         BuildError: the recipe, its folder or the data are not what they should be.
     """
+    rates_of(os.environ)  # a wrong setting is refused before hours of training
     job = open_job(recipe, profile, stages)
     made = make(job)
     return Built(job, made, judge(job, made))
@@ -88,7 +90,7 @@ def make(job: Job) -> Made:
     )
 
 
-def evaluate(job: Job, made: Made, split: SplitName) -> tuple[list[Figures], list[GateResult]]:
+def evaluate(job: Job, made: Made, split: SplitName) -> tuple[dict[str, Figures], list[GateResult]]:
     """Each model's figures on a split, and how the int8 student stands against the gate there."""
     models = (made.teacher, made.fp32, made.int8, *made.baselines)
     rows = {model.name: _figures(job, made, model, split) for model in models}
@@ -105,24 +107,23 @@ def evaluate(job: Job, made: Made, split: SplitName) -> tuple[list[Figures], lis
         baseline=steps.beside(job, made.int8, best, split),
         baseline_name=best.name,
     )
-    return list(rows.values()), gate.check(job.profile.gate, candidate)
+    return rows, gate.check(job.profile.gate, candidate)
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
     rows, results = evaluate(job, made, "test")
-    duplicates = steps.duplicates(job)
-    samples = {name: len(split) for name, split in job.data.splits().items()}
+    int8 = rows[made.int8.name]
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
+        shipped=int8.name,
+        reference=made.fp32.name,
         labels=job.data.labels,
-        models=tuple(rows),
+        models=tuple(rows.values()),
         gate=results,
-        samples=samples,
-        warnings=shared_too_many(duplicates, samples),
-        duplicates=duplicates,
-        baselines=made.baseline_fits,
+        evidence=evidence(job, made.int8, int8.quality, int8.temperature),
+        baselines=[{"name": model.name, **fit} for model, fit in zip(made.baselines, made.baseline_fits, strict=True)],
         training=made.training,
         machine=machine(),
         host=describe_host(os.environ).facts,

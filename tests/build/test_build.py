@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from markupsafe import escape
 
 from joulebox.package import open_package
 from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
@@ -46,7 +45,7 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     assert {variant.precision for variant in manifest.variants} == {"fp32", "int8"}
     assert all(result.passed for result in manifest.gate)
     assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= manifest.lineage.made_of.keys()
-    assert {"report.html", "report.json", "latency.json"} == set(manifest.evidence)
+    assert {"report.html", "report.json", "model-card.md", "latency.json"} == set(manifest.evidence)
 
 
 def test_every_variant_reproduces_the_golden_outputs(first_build: Any) -> None:
@@ -213,34 +212,22 @@ def test_a_killed_build_leaves_nothing_half_made_and_goes_on(
     assert package.manifest.version == first_build.package.manifest.version
 
 
-def test_the_report_shows_what_was_found(first_build: Any) -> None:
-    package, report = first_build.package, json.loads(first_build.package.read("report.json"))
-    assert [model["name"] for model in report["models"]] == [
-        "teacher",
-        "student fp32",
-        "student int8",
-        "baseline logistic-regression",
-    ]
-    assert report["samples"] == {"train": 750, "validation": 150, "test": 300}
-    assert report["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
+def test_the_report_holds_what_was_found(first_build: Any) -> None:
+    report = json.loads(first_build.package.read("report.json"))
+    names = ["teacher", "student fp32", "student int8", "baseline logistic-regression"]
+    assert [model["name"] for model in report["models"]] == names
+    assert {name: split["samples"] for name, split in report["data"]["splits"].items()} == {
+        "train": 750,
+        "validation": 150,
+        "test": 300,
+    }
+    assert report["data"]["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
     assert len(report["training"]) == 4
     assert report["host"].keys() >= {"fingerprint", "cpu", "logical_cores", "memory_gib", "board"}
     for model in report["models"]:
         cost = model["cost"]
         assert cost["energy_source"] in {"measured", "integrated", "estimated", "none"}
         assert (cost["joules_per_inference"] is None) or cost["turns"] > 0
-    page = package.read("report.html").decode()
-    for text in ("student int8", "beats_baseline", "diagonal", "<svg", "train/test: ", "prefers-color-scheme"):
-        assert text in page
-    for text in (
-        report["host"]["fingerprint"],
-        "turns of rest, work and rest",
-        report["models"][0]["cost"]["energy_note"],
-    ):
-        assert escape(text) in page
-    assert 'src="' not in page
-    assert "<script" not in page
-    assert "href=" not in page.replace("xlink:href", "")
 
 
 def test_no_time_is_in_what_the_version_covers(first_build: Any) -> None:

@@ -1,4 +1,4 @@
-"""The test data are never handed to training, calibration, temperature fitting, distillation or quantization: a tripwire."""
+"""The test data are never handed to training, calibration, temperature fitting, distillation, quantization or a search: a tripwire."""
 
 import copy
 from dataclasses import replace
@@ -12,6 +12,7 @@ from joulebox_build import pipeline, steps
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.job import Job
 from joulebox_build.recipe import load_recipe
+from joulebox_build.search import trial
 from joulebox_build.stage import Stages
 
 
@@ -58,6 +59,7 @@ def test_what_a_build_makes_it_makes_without_a_look_at_the_test_data(first_build
     assert {"distill", "quantize", "baseline", "calibrate", "teach"} <= {artifact.stage for artifact in log}
     assert made.int8.content == first_build.built.made.int8.content
     assert made.temperatures == first_build.built.made.temperatures
+    assert trial.run(job, ["accuracy"]).accuracy > 0.5  # nor does a search
 
 
 def test_the_tripwire_is_one(job: Job) -> None:

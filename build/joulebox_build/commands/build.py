@@ -17,8 +17,10 @@ from joulebox_build.errors import BuildError, GateError
 from joulebox_build.given import pipeline as given_pipeline
 from joulebox_build.given.report import GivenReport
 from joulebox_build.judge import gate
+from joulebox_build.judge.cost import energy_sources
 from joulebox_build.recipe import GivenRecipe, load_any_recipe
 from joulebox_build.report.report import Report
+from joulebox_build.spending import Spending
 from joulebox_build.stage import Artifact, Stages
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, such as models/fashion/recipe.yaml.", metavar="RECIPE")]
@@ -33,7 +35,7 @@ def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_
     """Make, judge and pack the recipe's small model: distil, quantize, compare, hold against the gate, seal."""
     if out.exists() and not out.is_dir():
         raise BuildError(f"--out {out} is a file; expected a folder, which is made where there is none")
-    stages = Stages(say=say)
+    stages = Stages(say=say, spending=Spending(energy_sources().meters))
     recipe = load_any_recipe(recipe_path)
     if isinstance(recipe, GivenRecipe):
         given = given_pipeline.build(recipe, profile, stages)

@@ -49,8 +49,12 @@ def calibration_error(bins: Sequence[Bin]) -> float:
 def answered(logits: NDArray[np.float32], temperature: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The class that each sample is taken for, and its probability, both `[N]`."""
     found = logits.argmax(1)
-    probabilities = np.exp(_log_softmax(logits.astype(np.float64) / temperature))
-    return found, probabilities[np.arange(len(found)), found]
+    return found, probabilities(logits, temperature)[np.arange(len(found)), found]
+
+
+def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Of each class, `[N, classes]`."""
+    return np.exp(_log_softmax(logits.astype(np.float64) / temperature))
 
 
 def _negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

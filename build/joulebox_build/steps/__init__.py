@@ -4,6 +4,7 @@ from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baselines
 from joulebox_build.steps.cost import cost
 from joulebox_build.steps.judge import answers, beside, duplicates, memory, quality, temperature
+from joulebox_build.steps.occlusion import occlusions
 from joulebox_build.steps.prune import pruned
 from joulebox_build.steps.quantize import Trained, choice, int8
 from joulebox_build.steps.student import fp32, student
@@ -29,6 +30,7 @@ __all__ = [
     "gain_arms",
     "int8",
     "memory",
+    "occlusions",
     "pruned",
     "quality",
     "student",
