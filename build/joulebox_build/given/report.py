@@ -14,7 +14,7 @@ from rich.table import Table
 from joulebox.package.manifest import GateResult
 from joulebox_build.judge.agreement import Agreement
 from joulebox_build.judge.cost import Cost
-from joulebox_build.report.report import joules, scaled
+from joulebox_build.report import words
 
 SCHEMA_VERSION = 1
 
@@ -63,7 +63,7 @@ class GivenReport:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"joules": joules, "scaled": scaled}
+        environment.filters |= {"energy": _energy, "joules": words.joules}
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         html = environment.get_template("report.html.jinja").render(report=self, lineage=lineage)
         return {"report.json": text.encode(), "report.html": html.encode()}
@@ -81,7 +81,11 @@ class GivenReport:
                 f"{figures.bytes:,}",
                 f"{agreement:.2%}",
                 f"{1000 * figures.cost.latency_median_s:.3f} ms",
-                scaled(figures.cost.joules_per_inference),
+                words.joules(figures.cost.joules_per_inference),
                 figures.cost.energy_source,
             )
         return shown
+
+
+def _energy(cost: Cost) -> str:
+    return words.energy(asdict(cost))
