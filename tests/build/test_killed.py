@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 STAGES = ("teacher", "teach", "distill", "export", "quantize", "baseline", "answer", "calibrate", "evaluate", "measure")
-STAGES += ("memory", "duplicates")
+STAGES += ("memory", "duplicates", "occlude")
 KILLED = (*STAGES, "package")
 
 # One process imports all that a build needs, once. For each stage it forks two more: the first is killed while it writes what the

@@ -38,7 +38,8 @@ def test_numbers_become_float32_and_classes_are_named(tmp_path: Path) -> None:
 
 def test_labels_may_be_texts(tmp_path: Path) -> None:
     labels = np.asarray(["b", "a"] * 20)
-    assert read_arrays(write(tmp_path / "x.npz", inputs=np.zeros((40, 2)), labels=labels)).labels == ("a", "b")
+    inputs = np.arange(80.0).reshape(40, 2)
+    assert read_arrays(write(tmp_path / "x.npz", inputs=inputs, labels=labels)).labels == ("a", "b")
 
 
 NAN = np.zeros((40, 2))

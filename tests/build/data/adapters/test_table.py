@@ -23,7 +23,7 @@ def write(path: Path, rows: list[Row], header: tuple[str, ...] = ("a", "b", "kin
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    values=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=10, max_size=20),
+    values=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=10, max_size=20, unique_by=lambda pair: np.float32(pair[0])),
     names=st.tuples(
         st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1), st.just('b,"x"\n')
     ),
