@@ -31,7 +31,7 @@ $$sudo apt-get update -qq >/dev/null || true; \
 DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends
 endef
 
-.PHONY: help install data demo test test-all test-py310 lint format serve teacher package wheel bento bench bench-energy bench-tools clean
+.PHONY: help install data demo test test-all browser picture test-py310 lint format serve teacher package wheel bento bench bench-energy bench-tools clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ demo: install data ## build a small model, pack it, serve it, ask it, show what 
 test: lint data ## lint and the fast tests
 	$(BIN)/pytest -m 'not slow'
 
-test-all: test wheel bench-tools ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
+test-all: test wheel bench-tools browser ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
 	$(BIN)/pytest -m slow
 	@$(MAKE) test-py310
 
@@ -83,6 +83,14 @@ lint: install ## ruff, pyright, import rules
 format: install ## let ruff format and sort
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+picture: browser ## docs/report.png: the shipped package's report in a browser
+	@chromium --headless --no-sandbox --hide-scrollbars --window-size=1100,2200 --screenshot=docs/report.png \
+	  'file://$(abspath $(PACKAGE)/current/report.html)' 2>&1 | grep written
+
+# What the report is opened in by its tests and for its picture; without it the tests say so.
+browser:
+	@if ! command -v chromium >/dev/null; then echo 'installing chromium'; $(APT_INSTALL) chromium fonts-dejavu-core >/dev/null || true; fi
 
 serve: install ## serve the shipped model on 127.0.0.1:3000
 	$(BIN)/joulebox serve $(PACKAGE)

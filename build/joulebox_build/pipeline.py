@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from joulebox.engine.ladder import LATENCY
 from joulebox.host import describe_host
 from joulebox.package import Package
+from joulebox.package.manifest import GateResult
 from joulebox_build import steps
 from joulebox_build.errors import GateError
+from joulebox_build.evidence import evidence
 from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
 from joulebox_build.judge import gate
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
+from joulebox_build.recipe.variants import VariantName
+from joulebox_build.report.rates import rates_of
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
+from joulebox_build.steps.artifacts import SplitName
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,13 @@ class Made:
     teacher: Model
     fp32: Model
     int8: Model
-    baseline: Model
+    variants: Mapping[VariantName, Model]  # as they are shipped
+    baselines: tuple[Model, ...]
     temperatures: Mapping[str, float]
     training: list[dict[str, float]]  # an epoch each
-    baseline_fit: Mapping[str, Any]
+    baseline_fits: tuple[Mapping[str, Any], ...]
+    study: tuple[list[Model], list[Model]] | None  # students with and without the teacher
+    data_trials: list[steps.Trial]
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
     Raises:
         BuildError: the recipe, its folder or the data are not what they should be.
     """
+    rates_of(os.environ)  # a wrong setting is refused before hours of training
     job = open_job(recipe, profile, stages)
     made = make(job)
     return Built(job, made, judge(job, made))
@@ -58,43 +69,67 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
 def make(job: Job) -> Made:
     """Every choice, temperatures included."""
     teacher = steps.teacher(job)
-    settings = job.profile.distill
-    soft = [steps.taught(job, teacher, number) for number in range(min(settings.views, settings.epochs))]
-    student = steps.student(job, soft)
+    soft = steps.all_taught(job, teacher)
+    student = steps.pruned(job, steps.student(job, soft), soft)
     fp32 = steps.fp32(job, student)
-    int8 = steps.int8(job, fp32)
-    baseline, fitted = steps.baseline(job)
-    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, baseline)}
-    return Made(teacher, fp32, int8, baseline, temperatures, student.json(steps.HISTORY), fitted)
+    int8 = steps.int8(job, fp32, steps.Trained(student, soft))
+    baselines, fits = zip(*steps.baselines(job), strict=True)
+    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
+    variants = steps.variants(job, fp32, int8)
+    return Made(
+        teacher,
+        fp32,
+        int8,
+        variants,
+        baselines,
+        temperatures,
+        student.json(steps.HISTORY),
+        fits,
+        steps.gain_arms(job, soft),
+        steps.data_trials(job),
+    )
+
+
+def evaluate(job: Job, made: Made, split: SplitName) -> tuple[dict[str, Figures], list[GateResult]]:
+    """Each model's figures on a split, and how the int8 student stands against the gate there."""
+    models = (made.teacher, made.fp32, made.int8, *made.baselines)
+    rows = {model.name: _figures(job, made, model, split) for model in models}
+    int8 = rows[made.int8.name]
+    best = max(made.baselines, key=lambda model: rows[model.name].quality.accuracy)
+    candidate = gate.Candidate(
+        quality=int8.quality,
+        cost=int8.cost,
+        memory=int8.memory,
+        bytes=int8.bytes,
+        parameters=int8.parameters,
+        teacher=steps.beside(job, made.teacher, made.int8, split),
+        fp32=steps.beside(job, made.fp32, made.int8, split),
+        baseline=steps.beside(job, made.int8, best, split),
+        baseline_name=best.name,
+    )
+    return rows, gate.check(job.profile.gate, candidate)
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
-    teacher, fp32, int8, baseline = (
-        _figures(job, model, made.temperatures[model.name])
-        for model in (made.teacher, made.fp32, made.int8, made.baseline)
-    )
-    candidate = gate.Candidate(
-        teacher_accuracy=teacher.quality.accuracy,
-        baseline_accuracy=baseline.quality.accuracy,
-        fp32_accuracy=fp32.quality.accuracy,
-        int8_accuracy=int8.quality.accuracy,
-        int8_bytes=int8.bytes,
-        parameters=int8.parameters,
-    )
+    rows, results = evaluate(job, made, "test")
+    int8 = rows[made.int8.name]
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
+        shipped=int8.name,
+        reference=made.fp32.name,
         labels=job.data.labels,
-        models=(teacher, fp32, int8, baseline),
-        gate=gate.check(job.profile.gate, candidate),
-        samples={name: len(split) for name, split in job.data.splits().items()},
-        duplicates=steps.duplicates(job),
-        baseline=made.baseline_fit,
+        models=tuple(rows.values()),
+        gate=results,
+        evidence=evidence(job, made.int8, int8.quality, int8.temperature),
+        baselines=[{"name": model.name, **fit} for model, fit in zip(made.baselines, made.baseline_fits, strict=True)],
         training=made.training,
         machine=machine(),
         host=describe_host(os.environ).facts,
         made_of=job.made_of(),
+        study=steps.gain(job, made.study),
+        data_efficiency=steps.data_efficiency(job, made.data_trials),
     )
 
 
@@ -109,20 +144,34 @@ def pack(built: Built, out: Path) -> Package:
         raise GateError(gate.explain(report.gate))
     content = Content(
         labels=job.data.labels,
-        variants={"fp32": made.fp32.content, "int8": made.int8.content},
+        variants={name: model.content for name, model in made.variants.items()},
         given=job.given,
         golden=golden_samples(
             job.given.encode(job.data.validation.inputs), job.recipe.golden.samples, seed=job.recipe.seed
         ),
         temperature=made.temperatures[made.int8.name],
-        gate=report.gate,
+        gate=gate.repeatable(report.gate),
         made_of=report.made_of,
-        evidence=report.files(),
+        evidence={**report.files(), LATENCY: _latency(job, made, report)},
     )
     return seal(out, job.recipe, content)
 
 
-def _figures(job: Job, model: Model, temperature: float) -> Figures:
-    """On the test data, and on this machine."""
-    quality = steps.quality(job, model, temperature)
-    return Figures(model.name, model.parameters, model.bytes, temperature, quality, steps.cost(job, model))
+def _latency(job: Job, made: Made, report: Report) -> bytes:
+    """Seconds of each variant for a CPU, which a host that is this one orders them by."""
+    known = {figures.name: figures.cost for figures in report.models}
+    costs = {
+        name: known.get(model.name) or steps.cost(job, model)
+        for name, model in made.variants.items()
+        if name.startswith("cpu-")
+    }
+    seconds = {name: cost.latency_median_s for name, cost in costs.items()}
+    return json.dumps({"host": describe_host(os.environ).fingerprint, "latency_s": seconds}, indent=1).encode()
+
+
+def _figures(job: Job, made: Made, model: Model, split: SplitName) -> Figures:
+    """On a split, and on this machine."""
+    temperature = made.temperatures[model.name]
+    quality = steps.quality(job, model, temperature, made.teacher, split)
+    cost, memory = steps.cost(job, model), steps.memory(job, model)
+    return Figures(model.name, model.parameters, model.bytes, temperature, quality, cost, memory)

@@ -15,7 +15,7 @@ import torch
 from joulebox.package.digest import sha256
 
 OURS = ("joulebox", "joulebox_build")
-LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn", "scipy")
 HARMLESS = ("joulebox_build.errors", "joulebox_build.progress", "joulebox_build.recipe")
 """They change no result: what they hold is in a stage's inputs, or is for people."""
 
@@ -34,6 +34,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 

@@ -25,6 +25,7 @@ import platformdirs
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.errors import BuildError
 from joulebox_build.provenance import libraries, machine
+from joulebox_build.spending import Spending, Spent
 
 SIZE_MAX = 2 * 2**30  # bytes
 LEFTOVER_AGE_S = 24 * 3600.0  # what a killed build left aside is removed after that
@@ -44,6 +45,8 @@ class Artifact:
     files: Mapping[str, bytes]
     cached: bool
     seconds: float  # to make it, or to read it
+    nested: bool  # run while another stage was made
+    spent: Spent | None  # on making it, whenever that was; None where it was cut off meanwhile and went on later
 
     @property
     def digest(self) -> str:
@@ -57,11 +60,18 @@ class Stages:
     """Runs stages, each only where the cache has not got what it would make."""
 
     def __init__(
-        self, folder: Path | None = None, *, size_max: int = SIZE_MAX, say: Callable[[Artifact], None] = lambda _: None
+        self,
+        folder: Path | None = None,
+        *,
+        size_max: int = SIZE_MAX,
+        say: Callable[[Artifact], None] = lambda _: None,
+        spending: Spending | None = None,
     ) -> None:
         self._folder = folder or default_folder()
+        self._spending = spending or Spending(())
         self._size_max = size_max
         self._say = say
+        self._open = 0  # stages that are being made
         self.log: list[Artifact] = []
 
     def run(
@@ -86,19 +96,29 @@ class Stages:
         started = time.monotonic()
         entry = self._folder / f"{stage}-{key}"
         with self._locked(key):
-            files = _read(entry)
-            cached = files is not None
-            if files is None:
-                scratch = self._folder / f".scratch-{stage}-{key}"
-                scratch.mkdir(parents=True, exist_ok=True)
-                files = make(scratch)
-                _place(entry, files, described)
-                shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room
+            found = _read(entry)
+            files, spent = found or self._make(entry, described, make, self._folder / f".scratch-{stage}-{key}")
         self._shrink()
-        artifact = Artifact(stage, of, key, files, cached, time.monotonic() - started)
+        artifact = Artifact(stage, of, key, files, found is not None, time.monotonic() - started, self._open > 0, spent)
         self.log.append(artifact)
         self._say(artifact)
         return artifact
+
+    def _make(
+        self, entry: Path, described: Mapping[str, Any], make: Make, scratch: Path
+    ) -> tuple[Mapping[str, bytes], Spent | None]:
+        scratch.mkdir(parents=True, exist_ok=True)
+        goes_on = any(scratch.iterdir())
+        self._open += 1
+        try:
+            with self._spending.watch() as watched:
+                files = make(scratch)
+        finally:
+            self._open -= 1
+        spent = None if goes_on else watched
+        _place(entry, files, {**described, "spent": spent and spent.as_json()})
+        shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room
+        return files, spent
 
     @contextmanager
     def _locked(self, key: str) -> Generator[None]:
@@ -147,10 +167,12 @@ def default_folder() -> Path:
     return Path(named) if named else platformdirs.user_cache_path("joulebox") / "build"
 
 
-def _read(entry: Path) -> dict[str, bytes] | None:
-    """The entry's files, or None where there is none or it was damaged."""
+def _read(entry: Path) -> tuple[dict[str, bytes], Spent | None] | None:
+    """The entry's files, and what was spent on them; None where there is none or it was damaged."""
     try:
-        listed = json.loads((entry / INDEX).read_text("utf-8"))["files"]
+        index = json.loads((entry / INDEX).read_text("utf-8"))
+        listed, kept = index["files"], index.get("spent")
+        spent = Spent(**kept) if kept else None
         files = {name: (entry / name).read_bytes() for name in listed}
         os.utime(entry)
     except (OSError, ValueError, KeyError, TypeError):
@@ -159,7 +181,7 @@ def _read(entry: Path) -> dict[str, bytes] | None:
     if any(sha256(content) != listed[name] for name, content in files.items()):
         _remove(entry)
         return None
-    return files
+    return files, spent
 
 
 def _place(entry: Path, files: Mapping[str, bytes], described: Mapping[str, Any]) -> None:

@@ -74,7 +74,7 @@ RECIPE: dict[str, Any] = {
         "quick": {
             "distill": {"epochs": 4, "batch": 50, "learning_rate": 0.2, "views": 2},
             "quantize": {"samples": 100},
-            "baseline": {"iterations": 20},
+            "baselines": [{"kind": "logistic-regression", "iterations": 20}],
             "gate": {
                 "accuracy_min": 0.7,
                 "teacher_drop_max": 0.3,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from markupsafe import escape
+import yaml
 
 from joulebox.package import open_package
 from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
@@ -20,6 +20,7 @@ from joulebox_build.graph.inference import outputs
 from joulebox_build.pipeline import build, pack
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
+from joulebox_build.steps import choice
 
 TRAINING = {"teach", "distill", "baseline"}
 
@@ -44,7 +45,7 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     assert {variant.precision for variant in manifest.variants} == {"fp32", "int8"}
     assert all(result.passed for result in manifest.gate)
     assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= manifest.lineage.made_of.keys()
-    assert {"report.html", "report.json"} == set(manifest.evidence)
+    assert {"report.html", "report.json", "model-card.md", "latency.json"} == set(manifest.evidence)
 
 
 def test_every_variant_reproduces_the_golden_outputs(first_build: Any) -> None:
@@ -76,7 +77,8 @@ def test_a_second_build_runs_nothing_and_gives_the_same_package(
 
 def test_a_clean_cache_and_another_folder_give_the_same_version(first_build: Any, folder: Path, tmp_path: Path) -> None:
     package, log = run(folder, tmp_path / "out", tmp_path / "empty")
-    assert not any(artifact.cached for artifact in log)
+    first = {artifact.key: artifact for artifact in reversed(log)}  # answers are read again by what compares models
+    assert not any(artifact.cached for artifact in first.values())
     assert package.manifest.version == first_build.package.manifest.version
     assert variants(package) == variants(first_build.package)
 
@@ -206,36 +208,73 @@ def test_a_killed_build_leaves_nothing_half_made_and_goes_on(
     cached = {artifact.stage: artifact.cached for artifact in log}
     assert cached["teach"]
     assert not cached["distill"]
-    assert len(epochs) == 2  # of four: the first two were kept
+    assert sum(text.startswith("loss") for text in epochs) == 2  # of four: the first two were kept
     assert package.manifest.version == first_build.package.manifest.version
 
 
-def test_the_report_shows_what_was_found(first_build: Any) -> None:
-    package, report = first_build.package, json.loads(first_build.package.read("report.json"))
-    assert [model["name"] for model in report["models"]] == ["teacher", "student fp32", "student int8", "baseline"]
-    assert report["samples"] == {"train": 750, "validation": 150, "test": 300}
-    assert report["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
+def test_the_report_holds_what_was_found(first_build: Any) -> None:
+    report = json.loads(first_build.package.read("report.json"))
+    names = ["teacher", "student fp32", "student int8", "baseline logistic-regression"]
+    assert [model["name"] for model in report["models"]] == names
+    assert {name: split["samples"] for name, split in report["data"]["splits"].items()} == {
+        "train": 750,
+        "validation": 150,
+        "test": 300,
+    }
+    assert report["data"]["duplicates"].keys() == {"train/validation", "train/test", "validation/test"}
     assert len(report["training"]) == 4
     assert report["host"].keys() >= {"fingerprint", "cpu", "logical_cores", "memory_gib", "board"}
     for model in report["models"]:
         cost = model["cost"]
         assert cost["energy_source"] in {"measured", "integrated", "estimated", "none"}
         assert (cost["joules_per_inference"] is None) or cost["turns"] > 0
-    page = package.read("report.html").decode()
-    for text in ("student int8", "beats_baseline", "diagonal", "<svg", "train/test: ", "prefers-color-scheme"):
-        assert text in page
-    for text in (
-        report["host"]["fingerprint"],
-        "turns of rest, work and rest",
-        report["models"][0]["cost"]["energy_note"],
-    ):
-        assert escape(text) in page
-    assert 'src="' not in page
-    assert "<script" not in page
-    assert "href=" not in page.replace("xlink:href", "")
 
 
 def test_no_time_is_in_what_the_version_covers(first_build: Any) -> None:
     covered = first_build.package.manifest.model_dump(exclude={"evidence", "version", "checksum"})
     assert "latency" not in json.dumps(covered)
     assert "joules" not in json.dumps(covered)
+
+
+def with_qat(folder: Path, **quantize: Any) -> None:
+    path = folder / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text("utf-8"))
+    recipe["profiles"]["quick"]["quantize"] |= quantize
+    path.write_text(yaml.safe_dump(recipe), "utf-8")
+
+
+def test_a_student_that_int8_harms_is_trained_on_with_its_rounding_and_the_better_one_is_kept(
+    first_build: Any, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first_build.cache, tmp_path / "cache", dirs_exist_ok=True)
+    with_qat(folder, calibrators=["percentile"], percentile=60, drop_max=0, qat={"epochs": 2, "learning_rate": 0.02})
+    built = build(load_recipe(folder / "recipe.yaml"), "quick", Stages(tmp_path / "cache"))
+    stages = [artifact.stage for artifact in built.job.stages.log if not artifact.cached]
+    assert stages.count("quantize") == 2
+    assert "qat" in stages
+    assert "distill" not in stages
+    scores = [
+        artifact.json("choice.json")["score"] for artifact in built.job.stages.log if artifact.stage == "quantize"
+    ]
+    kept = choice(built.made.int8)["score"]
+    assert kept == min(scores, key=lambda score: (-score["accuracy"], score["cross_entropy"]))
+
+
+def test_every_variant_that_the_recipe_names_is_shipped_and_held_against_the_goldens(
+    first_build: Any, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first_build.cache, tmp_path / "cache", dirs_exist_ok=True)
+    path = folder / "recipe.yaml"
+    recipe = yaml.safe_load(path.read_text("utf-8"))
+    asked = ["cpu-int8", "cpu-fp32", "gpu-fp16", "trt-int8", "cpu-weights-int8", "cpu-weights-int4"]
+    recipe["profiles"]["quick"]["variants"] = asked
+    path.write_text(yaml.safe_dump(recipe), "utf-8")
+    package, _ = run(folder, tmp_path / "out", tmp_path / "cache")
+    with np.load(io.BytesIO(package.read("golden.npz"))) as golden:
+        inputs, expected = golden["input.image"], golden["output.logits"]
+    assert {variant.name for variant in package.manifest.variants} == set(asked)
+    for variant in package.manifest.variants:
+        found = outputs(package.read(variant.file), inputs)
+        assert np.abs(found - expected).max() <= variant.golden_tolerance < 0.5 * np.abs(expected).max()
+    latency = json.loads(package.read("latency.json"))["latency_s"]
+    assert set(latency) == {"cpu-int8", "cpu-fp32", "cpu-weights-int8", "cpu-weights-int4"}

@@ -1,4 +1,4 @@
-"""What a manifest says of images."""
+"""What a manifest says of images and texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from joulebox.package import Package
-from joulebox.package.manifest import ImagePreprocess
+from joulebox.package.manifest import ImagePreprocess, TextPreprocess
 
 Make = Callable[..., Package]
 PREPROCESS: dict[str, Any] = {"height": 2, "width": 3, "channels": 1, "mean": [0.5], "std": [0.25]}
@@ -18,7 +18,7 @@ PREPROCESS: dict[str, Any] = {"height": 2, "width": 3, "channels": 1, "mean": [0
 
 def test_a_package_made_before_there_was_a_choice_stretches_images_to_nchw(make: Make) -> None:
     preprocess = make().manifest.preprocess
-    assert preprocess is not None
+    assert isinstance(preprocess, ImagePreprocess)
     assert (preprocess.resize, preprocess.layout) == ("stretch", "NCHW")
 
 
@@ -46,3 +46,36 @@ def test_scale_and_offset_are_worked_out_once() -> None:
     assert preprocess.affine()[0] is scale
     assert preprocess == ImagePreprocess.model_validate(PREPROCESS), "and change nothing that is compared or written"
     assert preprocess.model_dump().keys() == {"kind", *PREPROCESS, "resize", "layout"}
+
+
+IDS = {"name": "ids", "datatype": "INT64", "shape": [-1, 8]}
+TEXT: dict[str, Any] = {"kind": "text", "buckets": 100, "length": 8}
+
+
+def test_a_text_becomes_whole_numbers(make: Make) -> None:
+    preprocess = make(preprocess=TEXT, inputs=[IDS]).manifest.preprocess
+    assert isinstance(preprocess, TextPreprocess)
+    assert (preprocess.characters, preprocess.lowercase, preprocess.word_ngrams) == (1000, True, 1)
+
+
+@pytest.mark.parametrize(("key", "value"), [("datatype", "INT32"), ("shape", [-1, 9])])
+def test_another_input_than_its_own_is_refused(make: Make, key: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=r"preprocess makes one INT64 input \[-1, 8\]"):
+        make(preprocess=TEXT, inputs=[{**IDS, key: value}])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "sound"}, "image, text|'image', 'text'"),
+        ({"buckets": 0}, "greater than 0"),
+        ({"buckets": 2**25}, "less than or equal to 16777216"),
+        ({"fold": ["names"]}, "'urls', 'mentions' or 'numbers'"),
+        ({"character_ngrams": [5, 3]}, r"character_ngrams is \[5, 3\]; expected the shorter first"),
+        ({"character_ngrams": [3]}, "character_ngrams"),
+        ({"stemming": True}, "stemming"),
+    ],
+)
+def test_what_cannot_be_done_with_a_text_is_refused(make: Make, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        make(preprocess={**TEXT, **change}, inputs=[IDS])

@@ -133,6 +133,22 @@ def external_package(out: Path, **changes: Any) -> Package:
     )
 
 
+TEXT: dict[str, Any] = {
+    "inputs": [spec("ids", "INT64", -1, 6)],
+    "outputs": [spec("logits", "FP32", -1, 3)],
+    "preprocess": {"kind": "text", "buckets": 99, "length": 6, "fold": ["urls"]},
+    "postprocess": {"kind": "classify", "top": 2},
+    "labels": LABELS,
+}
+
+
+def text_package(out: Path, **changes: Any) -> Package:
+    """`text.onnx`, which counts the words of a text by what their numbers leave when divided by 3."""
+    ids = np.array([[1, 4, 2, 0, 0, 0], [99, 98, 97, 96, 95, 94]])
+    logits = np.array([[0, 2, 1], [2, 2, 2]], np.float32)
+    return packed(out, "text", {"ids": ids}, {"logits": logits}, **{**TEXT, **changes})
+
+
 def slow_package(out: Path, name: str = "slow") -> Package:
     """`slow.onnx`: as tiny, but by another name, and no request of it is computed on the spot."""
     content = {"variants/cpu-fp32.onnx": (HERE / "slow.onnx").read_bytes(), "golden.npz": golden()}

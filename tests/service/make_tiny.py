@@ -1,4 +1,4 @@
-"""Makes tiny.onnx and twins of it, broken or slow: `image` float32 [N, 1, 4, 4] to `logits` [N, 3], a sum over thirds of the
+"""Makes text.onnx, and tiny.onnx with twins of it, broken or slow: `image` float32 [N, 1, 4, 4] to `logits` [N, 3], a sum over thirds of the
 pixels.
 
 Run where `onnx` is installed; the device's tests run where it is not, and read what is committed.
@@ -52,7 +52,27 @@ def slow(turns: int) -> bytes:
     return made.SerializeToString()
 
 
+def text() -> bytes:
+    """`ids` int64 [N, 6] to `logits` [N, 3]: how many of a text's numbers leave 0, 1 and 2 when divided by 3; 0 is none."""
+    table = np.eye(3, dtype=np.float32)[np.arange(100) % 3]
+    table[0] = 0
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["table", "ids"], ["found"]),
+            helper.make_node("ReduceSum", ["found", "axes"], ["logits"], keepdims=0),
+        ],
+        "text",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["N", 6])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1]), "axes")],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
 if __name__ == "__main__":
+    Path(__file__).with_name("text.onnx").write_bytes(text())
     Path(__file__).with_name("slow.onnx").write_bytes(slow(5000))
     Path(__file__).with_name("tiny.onnx").write_bytes(model(1.0))
     Path(__file__).with_name("wrong.onnx").write_bytes(model(1.5))

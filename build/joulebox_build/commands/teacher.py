@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from joulebox_build.provenance import sources
 from joulebox_build.recipe import Member, Recipe, load_recipe
 from joulebox_build.stage import Artifact, Stages
 from joulebox_build.train.card import Card, write_card
-from joulebox_build.train.fit import as_dicts
+from joulebox_build.train.fit import as_dicts, seconds
 from joulebox_build.train.model import load_data, load_folder, logits, parameters
 from joulebox_build.train.teacher import Course, as_weights, load_weights, train_teacher
 
@@ -57,11 +56,9 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
-        started = time.monotonic()
         with bar(f"teacher {member.file}", training.epochs) as progress:
             network, history = train_teacher(course, progress, scratch / CHECKPOINT)
-        seconds = time.monotonic() - started
-        return {WEIGHTS: as_weights(network), HISTORY: json.dumps([as_dicts(history), seconds]).encode()}
+        return {WEIGHTS: as_weights(network), HISTORY: json.dumps([as_dicts(history), seconds(history)]).encode()}
 
     made = stages.run("train-teacher", sources("joulebox_build.train.teacher"), inputs, make, of=str(member.file))
     replace_atomically(recipe.path(member.file), lambda temporary: temporary.write_bytes(made.files[WEIGHTS]))
@@ -69,10 +66,10 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
 
 
 def _card(recipe: Recipe, member: Member, course: Course, made: Artifact) -> Path:
-    history, seconds = made.json(HISTORY)
+    history, wall_s = made.json(HISTORY)
     network, data = load_weights(recipe, course.folder, member), course.data
     accuracy = {
         name: (float((logits(network, split.inputs, course.given.encode).argmax(1) == split.labels).mean()), len(split))
         for name, split in (("validation", data.validation), ("test", data.test))
     }
-    return write_card(recipe, member, Card(accuracy, parameters(network), len(data.train), seconds, history))
+    return write_card(recipe, member, Card(accuracy, parameters(network), len(data.train), wall_s, history))

@@ -1,6 +1,7 @@
-"""Static int8 quantization with explicit Q/DQ nodes, in the form that CPUs run fastest.
+"""Static int8 quantization with explicit Q/DQ nodes: a CPU's form and TensorRT's, from one calibration.
 
-Unsigned activations and signed per-channel weights: with signed activations x86 needs twice the time.
+CPUs: unsigned activations and signed per-channel weights; with signed activations x86 needs twice the time.
+TensorRT: all signed, every zero point 0, biases in float, and a Q/DQ pair for each input of each layer.
 """
 
 # ONNX Runtime annotates only part of itself.
@@ -9,53 +10,116 @@ Unsigned activations and signed per-channel weights: with signed activations x86
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from joulebox_build.compress.calibrate import Ranges, calibrate
 from joulebox_build.graph.canonical import canonical_bytes
 from joulebox_build.graph.export import quiet
+from joulebox_build.graph.layers import named
 
-BATCH = 100
+Form = Literal["cpu", "tensorrt"]
+
+ACTIVATIONS = {"cpu": QuantType.QUInt8, "tensorrt": QuantType.QInt8}
+OPTIONS: dict[Form, dict[str, Any]] = {
+    "cpu": {},
+    "tensorrt": {
+        "ActivationSymmetric": True,
+        "WeightSymmetric": True,
+        "QuantizeBias": False,
+        "DedicatedQDQPair": True,
+        "AddQDQPairToWeight": True,
+        "OpTypesToExcludeOutputQuantization": ["Conv", "ConvTranspose", "Gemm", "MatMul"],  # fused with what follows
+    },
+}
 
 
-class _Samples(CalibrationDataReader):
-    """Hands the calibration samples out in batches."""
+def prepare(model: bytes, layers: Sequence[str] | None = None) -> bytes:
+    """The fp32 model as it is calibrated and quantized: batch norms folded, shapes known, nodes named.
 
-    def __init__(self, name: str, samples: NDArray[Any]) -> None:
-        self._name = name
-        self._batches: Iterator[NDArray[Any]] = iter(
-            samples[start : start + BATCH] for start in range(0, len(samples), BATCH)
+    Args:
+        layers: a name for each of its nodes; by default what the model itself says.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        given, prepared = Path(folder) / "given.onnx", Path(folder) / "prepared.onnx"
+        onnx.save(named(onnx.load_model_from_string(model), layers), given)
+        quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
+        return prepared.read_bytes()
+
+
+def write(
+    prepared: bytes,
+    ranges: Ranges,
+    form: Form = "cpu",
+    *,
+    only: Sequence[str] = (),
+    floats: Sequence[str] = (),
+) -> bytes:
+    """The prepared model in int8.
+
+    Args:
+        only: the names of nodes to quantize; all where it is empty.
+        floats: the names of nodes to leave as they are.
+    """
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        given, known, made = (Path(folder) / name for name in ("prepared.onnx", "ranges.json", "int8.onnx"))
+        given.write_bytes(prepared)
+        save_tensors_data(_as_tensors_data(ranges), known)
+        quantize_static(
+            str(given),
+            str(made),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=ACTIVATIONS[form],
+            weight_type=QuantType.QInt8,
+            nodes_to_quantize=list(only),
+            nodes_to_exclude=list(floats),
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options=OPTIONS[form],
+            calibration_cache_path=known,
         )
-
-    def get_next(self) -> dict[str, NDArray[Any]] | None:  # pyright: ignore[reportIncompatibleMethodOverride]  # their stub says dict, and None ends it
-        batch = next(self._batches, None)
-        return None if batch is None else {self._name: batch}
+        return canonical_bytes(_with_float_outputs(onnx.load(made)))
 
 
 def quantize(model: bytes, samples: NDArray[Any]) -> bytes:
-    """The fp32 ONNX model in int8.
+    """The fp32 ONNX model in int8 for CPUs, with no choice made: ranges from least to greatest value.
 
     Args:
         samples: encoded inputs `[N, ...]` whose activations set the ranges; of the training data.
     """
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        given, prepared, made = (Path(folder) / name for name in ("fp32.onnx", "prepared.onnx", "int8.onnx"))
-        given.write_bytes(model)
-        quant_pre_process(str(given), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(made),
-            _Samples(onnx.load_from_string(model).graph.input[0].name, samples),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-        return canonical_bytes(onnx.load(made))
+    prepared = prepare(model)
+    return write(prepared, calibrate(prepared, samples, np.asarray, "min-max"))
+
+
+def _as_tensors_data(ranges: Ranges) -> TensorsData:
+    """As ONNX Runtime keeps them; `MinMax` says that a range is all that is known, whatever gave it."""
+    pairs = {name: (np.asarray(low, np.float32), np.asarray(high, np.float32)) for name, (low, high) in ranges.items()}
+    return TensorsData(CalibrationMethod.MinMax, dict(pairs))
+
+
+def _with_float_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without the Q/DQ pair in front of an output: 256 steps are too few for confidence, and it saves nothing there."""
+    graph = model.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    for output in graph.output:
+        after = made_by[output.name]
+        before = made_by.get(after.input[0]) if after.op_type == "DequantizeLinear" else None
+        if before is None or before.op_type != "QuantizeLinear" or before.input[0] not in made_by:
+            continue
+        if sum(after.input[0] in node.input for node in graph.node) > 1:
+            continue
+        exact = before.input[0]
+        graph.node.remove(before)
+        graph.node.remove(after)
+        for node in graph.node:
+            node.input[:] = [output.name if name == exact else name for name in node.input]
+            node.output[:] = [output.name if name == exact else name for name in node.output]
+    return model

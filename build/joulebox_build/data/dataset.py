@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from joulebox_build.data.checks import check_labels, check_shapes, check_split
 from joulebox_build.errors import DataError
 
 Inputs = NDArray[Any]
@@ -61,10 +62,20 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    unlabelled: Inputs | None = None  # more inputs as those of `train`, which a teacher may teach without labels
 
     def __post_init__(self) -> None:
+        check_labels(self.labels)
         for name, split in self.splits().items():
-            _check(name, split, len(self.labels))
+            check_split(name, split.inputs, split.labels, split.slices, self.labels)
+        check_shapes({name: split.inputs.shape[1:] for name, split in self.splits().items()})
+        if self.unlabelled is not None and (
+            self.unlabelled.dtype != self.train.inputs.dtype or self.unlabelled.shape[1:] != self.train.inputs.shape[1:]
+        ):
+            raise DataError(
+                f"unlabelled inputs are {self.unlabelled.dtype} {list(self.unlabelled.shape)}; "
+                f"expected {self.train.inputs.dtype} {[None, *self.train.inputs.shape[1:]]}, as those of train"
+            )
 
     def splits(self) -> dict[str, Split]:
         return {"train": self.train, "validation": self.validation, "test": self.test}
@@ -73,6 +84,9 @@ class Dataset:
         """How many samples of the second split are in the first one, too: `{"train/test": 3, …}`."""
         seen = {name: _keys(split.inputs) for name, split in self.splits().items()}
         pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
+        if self.unlabelled is not None:
+            seen["unlabelled"] = _keys(self.unlabelled)
+            pairs += [("unlabelled", "validation"), ("unlabelled", "test")]
         return {f"{first}/{second}": _shared(seen[first], seen[second]) for first, second in pairs}
 
 
@@ -83,27 +97,6 @@ def _keys(inputs: Inputs) -> list[str | bytes]:
 def _shared(first: list[str | bytes], second: list[str | bytes]) -> int:
     known = set(first)
     return sum(sample in known for sample in second)
-
-
-def _check(name: str, split: Split, classes: int) -> None:
-    inputs = split.inputs
-    kinds = [
-        inputs.ndim == 4 and inputs.dtype == np.uint8,
-        inputs.ndim == 1 and inputs.dtype == np.object_,
-        inputs.ndim >= 2 and inputs.dtype == np.float32,
-    ]
-    if not any(kinds):
-        raise DataError(
-            f"{name} inputs are {inputs.dtype} {list(inputs.shape)}; expected images uint8 [N, C, H, W], "
-            "texts (objects) [N], or float32 [N, ...]"
-        )
-    if split.labels.shape != (len(inputs),):
-        raise DataError(f"{name} has {len(inputs)} inputs but labels of shape {list(split.labels.shape)}")
-    counts = np.bincount(split.labels.clip(0, classes), minlength=classes)
-    if len(split) == 0 or split.labels.min() < 0 or len(counts) > classes:
-        raise DataError(f"{name} labels must be numbers from 0 to {classes - 1}, at least one of them")
-    if (counts == 0).any():
-        raise DataError(f"{name} has no sample of class {int(np.argmin(counts))}; every class needs some in each split")
 
 
 def stratified_holdout(split: Split, count: int, *, seed: int) -> tuple[Split, Split]:

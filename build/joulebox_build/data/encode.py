@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from joulebox.package.manifest import Datatype, ImagePreprocess
+from joulebox.package.manifest import Datatype, ImagePreprocess, TextPreprocess
+from joulebox.preprocess.text import token_ids
 from joulebox_build.data.dataset import Dataset, Inputs
 from joulebox_build.errors import DataError
 
@@ -29,7 +30,7 @@ class ModelInput:
         return np.float32 if self.datatype == "FP32" else np.int64
 
 
-def model_input(preprocess: ImagePreprocess | None, data: Dataset) -> ModelInput:
+def model_input(preprocess: ImagePreprocess | TextPreprocess | None, data: Dataset) -> ModelInput:
     """What the preprocessing makes of the data; without one, they are taken as they are.
 
     Raises:
@@ -40,6 +41,10 @@ def model_input(preprocess: ImagePreprocess | None, data: Dataset) -> ModelInput
         if sample.dtype != np.float32:
             raise DataError(f"data: load() gives {sample.dtype} {found}, which needs a preprocess in the recipe")
         return ModelInput("input", "FP32", tuple(found), np.asarray)
+    if isinstance(preprocess, TextPreprocess):
+        if sample.dtype != np.object_:
+            raise DataError(f"data: load() gives {sample.dtype} {found}; preprocess says texts: correct one of them")
+        return ModelInput("ids", "INT64", preprocess.shape, partial(token_ids, preprocess=preprocess))
     expected = (preprocess.channels, preprocess.height, preprocess.width)
     if sample.dtype != np.uint8 or found != list(expected):
         raise DataError(

@@ -18,12 +18,20 @@ from torch import nn
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.graph.canonical import OUTPUT, canonical_bytes
+from joulebox_build.graph.layers import layer_names
 
 OPSET = 18
 
 
 def export(network: nn.Module, given: ModelInput) -> bytes:
+    """See `export_named`."""
+    return export_named(network, given)[0]
+
+
+def export_named(network: nn.Module, given: ModelInput) -> tuple[bytes, list[str]]:
     """The network for inference as ONNX: a free batch dimension, batch norms folded into convolutions.
+
+    With it, for each of its nodes, the module it comes from: `2.body.0.0 Conv`.
 
     Raises:
         RecipeError: the network has something that ONNX cannot express.
@@ -49,7 +57,7 @@ def export(network: nn.Module, given: ModelInput) -> bytes:
         ) from error
     if program is None:
         raise RecipeError("model: the network cannot be exported to ONNX: the exporter gave nothing")
-    return canonical_bytes(program.model_proto)
+    return canonical_bytes(program.model_proto), layer_names(program.model_proto)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from joulebox_build.progress import Progress
 
 PROVIDER = "CPUExecutionProvider"
-BATCH = 500
+BATCH = 500  # samples at a time, fewer where they are large: that bounds memory
+BATCH_VALUES = 2**21  # of the samples of a batch together; what a network makes of them is many times that
+
+
+def batch_of(samples: NDArray[Any]) -> int:
+    """How many of the samples to run at once."""
+    return max(1, min(BATCH, BATCH_VALUES // max(1, samples[:1].size)))
 
 
 def session(model: bytes, *, threads: int = 0) -> onnxruntime.InferenceSession:
@@ -29,7 +35,8 @@ def session(model: bytes, *, threads: int = 0) -> onnxruntime.InferenceSession:
 def outputs(model: bytes, inputs: NDArray[Any]) -> NDArray[np.float32]:
     """The logits float32 `[N, classes]` of a model with one input and one output."""
     ready = session(model)
-    return np.concatenate([run(ready, inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)])
+    size = batch_of(inputs)
+    return np.concatenate([run(ready, inputs[start : start + size]) for start in range(0, len(inputs), size)])
 
 
 def mean_outputs(
@@ -38,10 +45,11 @@ def mean_outputs(
     """The mean of the models' logits for samples that are encoded a batch at a time, which bounds memory."""
     ready = [session(model) for model in models]
     found: list[NDArray[np.float32]] = []
-    for start in range(0, len(inputs), BATCH):
-        batch = encode(inputs[start : start + BATCH])
+    size = batch_of(inputs)
+    for start in range(0, len(inputs), size):
+        batch = encode(inputs[start : start + size])
         found.append(np.mean([run(one, batch) for one in ready], axis=0))
-        progress.advance(min(BATCH, len(inputs) - start) / len(inputs))
+        progress.advance(len(batch) / len(inputs))
     return np.concatenate(found)
 
 

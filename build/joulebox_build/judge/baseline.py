@@ -1,68 +1,28 @@
-"""The simpler method that the student has to beat: multinomial logistic regression on the normalised pixels."""
-
-# scikit-learn annotates only part of itself.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""Simpler methods that the student has to beat, and which of them suit the data."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-
+from joulebox_build.data.dataset import Inputs
 from joulebox_build.data.encode import ModelInput
-from joulebox_build.graph.canonical import OUTPUT, canonical_bytes
-from joulebox_build.graph.export import OPSET
-
-INVERSE_PENALTY = 0.1  # scikit-learn's C; its default, 1, does no better on images
-_TWO = np.asarray([-0.5, 0.5], np.float32)
-IR_VERSION = 10  # the newest that ONNX Runtime 1.20 reads
+from joulebox_build.errors import RecipeError
+from joulebox_build.recipe import Baseline
 
 
-@dataclass(frozen=True)
-class Linear:
-    """Weights float32 `[pixels, classes]`, bias float32 `[classes]`, and whether the solver got to its end."""
+def suitable(baselines: Sequence[Baseline] | None, inputs: Inputs, given: ModelInput) -> Sequence[Baseline]:
+    """The recipe's baselines, else the one that is usual for such data.
 
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    iterations: int
-    converged: bool
-
-
-def fit_logistic_regression(inputs: NDArray[np.float32], labels: NDArray[np.int64], *, iterations: int) -> Linear:
-    """L-BFGS from zero, so there is no chance in it; after so many iterations it stops wherever it is.
-
-    Args:
-        inputs: normalised images `[N, C, H, W]`.
-        labels: class numbers `[N]`, each class at least once.
+    Raises:
+        RecipeError: one cannot be fit on them.
     """
-    model = LogisticRegression(C=INVERSE_PENALTY, max_iter=iterations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, which the report shows
-        model.fit(inputs.reshape(len(inputs), -1), labels)
-    weights, bias = np.asarray(model.coef_, np.float32).T, np.asarray(model.intercept_, np.float32)
-    if weights.shape[1] == 1:  # of two classes, scikit-learn keeps the second one's only
-        weights, bias = weights * _TWO, bias * _TWO
-    done = int(np.max(model.n_iter_))
-    return Linear(weights, bias, done, done < iterations)
-
-
-def to_onnx(linear: Linear, given: ModelInput) -> bytes:
-    """The same as an ONNX model of the same input, so that it is measured like the networks."""
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
-    graph = helper.make_graph(
-        [
-            helper.make_node("Flatten", [given.name], ["pixels"], axis=1),
-            helper.make_node("Gemm", ["pixels", "weights", "bias"], [OUTPUT]),
-        ],
-        "model",
-        [helper.make_tensor_value_info(given.name, onnx.TensorProto.FLOAT, ["batch", *given.shape])],
-        [helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, ["batch", len(linear.bias)])],
-        [numpy_helper.from_array(linear.weights, "weights"), numpy_helper.from_array(linear.bias, "bias")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return canonical_bytes(model)
+    texts, numbers = inputs.dtype == object, given.datatype == "FP32"
+    if baselines is None:
+        return [Baseline(kind="tf-idf" if texts else "logistic-regression")]
+    for baseline in baselines:
+        if (baseline.kind == "tf-idf") != texts:
+            what, expected = ("texts", "tf-idf") if texts else ("numbers", "logistic-regression or gradient-boosting")
+            raise RecipeError(f"baselines: {baseline.kind!r} is not for {what}; expected {expected}")
+        if not texts and not numbers:
+            raise RecipeError(f"baselines: {baseline.kind!r} takes FP32; the student takes {given.datatype}")
+    return baselines

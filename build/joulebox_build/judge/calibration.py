@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 BINS = 15
 COLDEST, HOTTEST, STEPS = 0.1, 10.0, 201
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Samples of about the same confidence: the mean of it, and how many of them are right, both as fractions."""
+
+    confidence: float
+    accuracy: float
+    samples: int
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -16,13 +28,33 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
     return float(f"{grid[int(np.argmin(losses))]:.3g}")
 
 
-def calibration_error(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
-    """Expected calibration error: the mean distance of confidence from accuracy, over 15 bins of confidence."""
-    probabilities = np.exp(_log_softmax(logits.astype(np.float64) / temperature))
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    number = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(float(np.sum(confidence[number == bin_] - right[number == bin_]))) for bin_ in range(BINS)]
-    return sum(gaps) / len(labels)
+def reliability(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> list[Bin]:
+    """At most 15 bins of equally many samples, by rising confidence (Nixon et al. 2019, arXiv:1904.01685).
+
+    Bins of equal width, as Guo et al. have them, hold nearly all samples of a good model in the last one.
+    """
+    found, confidence = answered(logits, temperature)
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, min(BINS, len(labels)))
+    right = found == labels
+    return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error: the mean distance of confidence from accuracy over the bins."""
+    total = sum(each.samples for each in bins)
+    return sum(each.samples * abs(each.confidence - each.accuracy) for each in bins) / total
+
+
+def answered(logits: NDArray[np.float32], temperature: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class that each sample is taken for, and its probability, both `[N]`."""
+    found = logits.argmax(1)
+    return found, probabilities(logits, temperature)[np.arange(len(found)), found]
+
+
+def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Of each class, `[N, classes]`."""
+    return np.exp(_log_softmax(logits.astype(np.float64) / temperature))
 
 
 def _negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -19,17 +19,37 @@ from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.graph.canonical import OUTPUT
 from joulebox_build.graph.inference import PROVIDER, outputs
-from joulebox_build.recipe import Recipe
+from joulebox_build.recipe import GivenRecipe, Recipe
+from joulebox_build.recipe.variants import VariantName
 
 ENGINE_VERSION_MIN = "1.20"  # of ONNX Runtime: reads IR version 10 and opset 18
 GOLDEN = "golden.npz"
-FILES = {"fp32": "variants/cpu-fp32.onnx", "int8": "variants/cpu-int8.onnx"}
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
 
 # A variant may differ from the golden outputs by its own error here times MARGIN, plus SLACK of the largest logit.
 # Other CPUs sum floats in another order (about 1e-6 of the value) and, without VNNI, round or saturate int8 otherwise.
-MARGIN = {"fp32": 4.0, "int8": 2.0}
-SLACK = {"fp32": 1e-4, "int8": 0.02}
+# Half precision carries three digits, which GPUs sum in another order too.
+MARGIN = {"fp32": 4.0, "int8": 2.0, "mixed": 4.0, "fp16": 4.0}
+SLACK = {"fp32": 1e-4, "int8": 0.02, "mixed": 0.005, "fp16": 0.005}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a variant's name stands for."""
+
+    precision: str
+    provider: str = PROVIDER
+    engine_version_min: str = ENGINE_VERSION_MIN
+
+
+KINDS: dict[VariantName, Kind] = {  # those that a host tries first stand first
+    "trt-int8": Kind("int8", "TensorrtExecutionProvider"),
+    "gpu-fp16": Kind("fp16", "CUDAExecutionProvider"),
+    "cpu-int8": Kind("int8"),
+    "cpu-fp32": Kind("fp32"),
+    "cpu-weights-int8": Kind("mixed", engine_version_min="1.23"),  # 1.22 has no MatMulNBits of 8 bits
+    "cpu-weights-int4": Kind("mixed"),
+}
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -60,13 +80,13 @@ def tolerance(precision: str, reference: NDArray[np.float32], actual: NDArray[np
 class Content:
     """What goes into a package.
 
-    `variants` are ONNX files by precision, `fp32` and `int8`. `golden` are encoded inputs of validation data
+    `variants` are ONNX files by name, `cpu-fp32` among them. `golden` are encoded inputs of validation data
     `[N, ...]`; the fp32 model gives their reference outputs. `evidence` is file name to content: figures of this
     machine belong there, as it lies outside the version.
     """
 
     labels: tuple[str, ...]
-    variants: Mapping[str, bytes]
+    variants: Mapping[VariantName, bytes]
     given: ModelInput
     golden: NDArray[Any]
     temperature: float
@@ -75,14 +95,14 @@ class Content:
     evidence: Mapping[str, bytes]
 
 
-def seal(out: Path, recipe: Recipe, content: Content) -> Package:
+def seal(out: Path, recipe: Recipe | GivenRecipe, content: Content) -> Package:
     """Writes the package and makes it the current one of `out`.
 
     Raises:
         BuildError: `out` cannot be written.
     """
     golden, labels = content.golden, list(content.labels)
-    reference = outputs(content.variants["fp32"], golden)
+    reference = outputs(content.variants["cpu-fp32"], golden)
     fields = {
         "schema_version": 1,
         "name": recipe.name,
@@ -94,14 +114,15 @@ def seal(out: Path, recipe: Recipe, content: Content) -> Package:
         "postprocess": {"kind": "classify", "temperature": content.temperature, "top": min(3, len(labels))},
         "labels": labels,
         "variants": [
-            _variant(precision, tolerance(precision, reference, outputs(content.variants[precision], golden)))
-            for precision in ("int8", "fp32")
+            _variant(name, kind, tolerance(kind.precision, reference, outputs(content.variants[name], golden)))
+            for name, kind in KINDS.items()
+            if name in content.variants
         ],
         "golden": {"file": GOLDEN, "samples": len(golden)},
         "gate": [result.model_dump() for result in content.gate],
         "lineage": {"inputs": sha256(canonical(content.made_of)), "made_of": dict(content.made_of)},
     }
-    files = {FILES[precision]: model for precision, model in content.variants.items()}
+    files = {_file(name): model for name, model in content.variants.items()}
     files[GOLDEN] = npz({f"input.{content.given.name}": golden, f"output.{OUTPUT}": reference})
     try:
         return write_package(out, fields, files, content.evidence)
@@ -109,13 +130,17 @@ def seal(out: Path, recipe: Recipe, content: Content) -> Package:
         raise BuildError(f"the package cannot be written to {out}: {error.strerror}") from error
 
 
-def _variant(precision: str, golden_tolerance: float) -> dict[str, Any]:
+def _file(name: VariantName) -> str:
+    return f"variants/{name}.onnx"
+
+
+def _variant(name: VariantName, kind: Kind, golden_tolerance: float) -> dict[str, Any]:
     return {
-        "name": f"cpu-{precision}",
-        "file": FILES[precision],
+        "name": name,
+        "file": _file(name),
         "engine": "onnxruntime",
-        "provider": PROVIDER,
-        "engine_version_min": ENGINE_VERSION_MIN,
-        "precision": precision,
+        "provider": kind.provider,
+        "engine_version_min": kind.engine_version_min,
+        "precision": kind.precision,
         "golden_tolerance": golden_tolerance,
     }

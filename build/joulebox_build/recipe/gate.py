@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
-from joulebox_build.recipe.section import Fraction, Positive, Section
+from annotated_types import Gt, Lt
 
-
-class Baseline(Section):
-    """The simpler method that the student has to beat."""
-
-    kind: Literal["logistic-regression"] = "logistic-regression"
-    samples: Positive | None = None
-    iterations: Positive = 100
+from joulebox_build.recipe.section import Fraction, Positive, PositiveFloat, Section
 
 
 class Gate(Section):
-    """Limits on test figures as fractions of one, and sizes. The baseline has to be beaten always."""
+    """Limits on the int8 student's test figures. Each is optional but one: it has to beat the best of the baselines.
 
-    accuracy_min: Fraction
-    teacher_drop_max: Fraction
-    quantization_drop_max: Fraction
-    bytes_max: Positive
-    parameters_max: Positive
+    Accuracies, and differences between them, are fractions of one. docs/gate.md says how each limit is tested.
+    """
+
+    accuracy_min: Fraction | None = None
+    teacher_drop_max: Fraction | None = None  # a larger loss is let through where McNemar's test calls it noise
+    quantization_drop_max: Fraction | None = None  # from fp32 to int8; noise as above
+    agreement_min: Fraction | None = None  # the part of samples on which it answers what the teacher does
+    calibration_error_max: Fraction | None = None  # at the temperature fitted on validation data
+    slice_accuracy_min: Fraction | None = None  # of the worst group of samples
+    slice_gap_max: Fraction | None = None  # between the worst and the best group of one slice
+    corruption_drop_max: Fraction | None = None  # from the clean test data to each of the profile's corruptions
+    bytes_max: Positive | None = None  # of the ONNX file
+    parameters_max: Positive | None = None
+    peak_memory_max_bytes: Positive | None = None  # of activations, one sample at a time
+    latency_p99_max_s: PositiveFloat | None = None  # measured on the build host
+    joules_per_inference_max: PositiveFloat | None = None  # above rest, on the build host; unknown is not met
+    significance: Annotated[float, Gt(0), Lt(1)] = 0.05  # of McNemar's test, two-sided
+    slice_samples_min: Positive = 30  # smaller groups are shown, not judged

@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
-from joulebox_build.recipe.section import Positive, Section
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import Field, model_validator
+
+from joulebox_build.recipe.section import Fraction, Positive, PositiveFloat, Section
+
+Calibrator = Literal["min-max", "entropy", "percentile"]
+
+
+class QuantizationAwareTraining(Section):
+    """A few more epochs of the student's distillation with int8's rounding in the loop; all else is as it was."""
+
+    epochs: Positive
+    learning_rate: PositiveFloat = (
+        0.01  # the schedule's peak; a tenth of the student's or less, as it only has to settle
+    )
 
 
 class Quantization(Section):
-    """Static int8 post-training quantization."""
+    """Static int8 quantization. Every choice is made on validation data."""
 
     samples: Positive = 1000  # of the training data, to calibrate on
+    calibrators: Annotated[tuple[Calibrator, ...], Field(min_length=1)] = (
+        "min-max",
+    )  # all are tried, the best is kept
+    percentile: Annotated[float, Gt(50), Le(100)] = 99.99  # of the activations lie in the range of that calibrator
+    drop_max: Fraction | None = None  # of validation accuracy below fp32; where it is more, the next keys help
+    float_layers_max: Annotated[int, Ge(0)] = 0  # so many layers, the most harmful ones, may stay in float
+    qat: QuantizationAwareTraining | None = None  # where layers in float do not help either
+    sensitivity: bool = False  # measure each layer's harm for the report, wherever accuracy lies
+    sensitivity_samples: Positive = 1000  # of the validation data, to measure that harm on
+
+    @model_validator(mode="after")
+    def _limited(self) -> Quantization:
+        if self.drop_max is None and (self.float_layers_max or self.qat):
+            raise ValueError("quantize: float_layers_max and qat help where drop_max is missed; set drop_max")
+        return self

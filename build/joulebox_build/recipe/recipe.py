@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -9,21 +11,49 @@ import yaml
 from annotated_types import Ge, Lt
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from joulebox.package.manifest import ImagePreprocess
+from joulebox.package.manifest import Preprocess
 from joulebox_build.errors import RecipeError
-from joulebox_build.recipe.gate import Baseline, Gate
+from joulebox_build.recipe.baseline import Baseline
+from joulebox_build.recipe.corruption import Corruption
+from joulebox_build.recipe.gate import Gate
+from joulebox_build.recipe.given import GivenRecipe
+from joulebox_build.recipe.pruning import Pruning
 from joulebox_build.recipe.quantization import Quantization
+from joulebox_build.recipe.search import Search, Value
 from joulebox_build.recipe.section import Golden, Name, Section
+from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Teacher
+from joulebox_build.recipe.variants import ALWAYS, Variants
 
 
 class Profile(Section):
     """One way of making the model: the quick one to try, the full one to ship."""
 
+    student: Mapping[str, Value] = Field(default_factory=dict)  # arguments of student() in model.py
     distill: Distillation
+    prune: Pruning | None = None  # off where absent
     quantize: Quantization = Quantization()
-    baseline: Baseline = Baseline()
-    gate: Gate
+    variants: Variants = ALWAYS  # the forms in which the model is shipped
+    baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
+    corruptions: Annotated[
+        tuple[Corruption, ...], Field(max_length=40)
+    ] = ()  # of the test data, for the report and the gate
+    gate: Gate = Gate()
+    study: GainStudy | None = None  # whether the teacher helps
+    data_efficiency: DataEfficiency | None = None  # whether all of the data are needed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        kinds = [baseline.kind for baseline in self.baselines or []]
+        if len(set(kinds)) != len(kinds):
+            raise ValueError(f"baselines: {', '.join(kinds)}; expected each kind once")
+        if self.gate.corruption_drop_max is not None and not self.corruptions:
+            raise ValueError(
+                "gate.corruption_drop_max needs corruptions in the profile, such as {kind: noise, severity: 2}"
+            )
+        if self.study and self.distill.method == "none":
+            raise ValueError("study: it compares with the teacher, which distill.method: none leaves out")
+        return self
 
 
 class Recipe(Section):
@@ -34,10 +64,11 @@ class Recipe(Section):
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     model: Path  # defines teacher() and student()
     data: Path  # defines load() and augment()
-    preprocess: ImagePreprocess | None = None  # none where the data are float32 tensors already
+    preprocess: Preprocess | None = None  # none where the data are float32 tensors already
     teacher: Teacher
     golden: Golden = Golden()
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    search: Search | None = None  # for `joulebox search`
     file: Annotated[Path, Field(exclude=True)]  # where it was read from
 
     @model_validator(mode="after")
@@ -62,6 +93,18 @@ class Recipe(Section):
 
 
 def load_recipe(path: Path) -> Recipe:
+    """Reads and checks a recipe that trains a student.
+
+    Raises:
+        RecipeError: the file is missing or no YAML, or a key is unknown, missing or has a wrong value; or the student is given.
+    """
+    recipe = load_any_recipe(path)
+    if isinstance(recipe, GivenRecipe):
+        raise RecipeError(f"{path}: its student is given, so that nothing is trained; only `joulebox build` takes it")
+    return recipe
+
+
+def load_any_recipe(path: Path) -> Recipe | GivenRecipe:
     """Reads and checks a recipe.
 
     Raises:
@@ -77,23 +120,24 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}; expected a mapping of keys")
+    kind = GivenRecipe if "student" in content else Recipe
     if "file" in content:
         raise RecipeError(
-            f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(Recipe))}"
+            f"{path}: file: unknown key (value {content['file']!r}); expected one of {', '.join(_keys(kind))}"
         )
     try:
-        return Recipe.model_validate({**content, "file": path.resolve()})
+        return kind.model_validate({**content, "file": path.resolve()})
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(_explain(error))}") from error
+        raise RecipeError(f"{path}: {'; '.join(_explain(error, kind))}") from error
 
 
-def _explain(error: ValidationError) -> list[str]:
+def _explain(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
     lines: list[str] = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(
-                f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc']))}"
+                f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc'], recipe))}"
             )
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing; it has no default")
@@ -104,20 +148,28 @@ def _explain(error: ValidationError) -> list[str]:
     return lines
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _siblings(location: tuple[int | str, ...], recipe: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one was found."""
-    model: type[BaseModel] = Recipe
-    for part in location[:-1]:
+    model = recipe
+    for part, after in itertools.pairwise(location):
         if part in model.model_fields:
-            model = _section(model.model_fields[str(part)].annotation) or model
+            sections = list(_sections(model.model_fields[str(part)].annotation)) or [model]
+            model = next((section for section in sections if after in _kinds(section)), sections[0])
     return _keys(model)
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The section among what a field may hold, lists, mappings and unions included."""
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Those among what a field may hold, lists, mappings and unions included."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section(part))), None)
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
+
+
+def _kinds(section: type[BaseModel]) -> tuple[Any, ...]:
+    """What tells a section from others that may stand in its place."""
+    kind = section.model_fields.get("kind")
+    return () if kind is None else get_args(kind.annotation)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

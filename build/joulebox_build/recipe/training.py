@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Lt
 from pydantic import Field, model_validator
@@ -12,29 +12,79 @@ from joulebox_build.recipe.section import Fraction, Positive, PositiveFloat, Sec
 
 
 class Training(Section):
-    """SGD with Nesterov momentum 0.9 under a one-cycle schedule (Smith 2018, arXiv:1803.09820)."""
+    """SGD with Nesterov momentum 0.9 under a one-cycle schedule (Smith 2018, arXiv:1803.09820), or AdamW.
+
+    AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) warms up over a tenth of the steps and follows a cosine to zero.
+    """
 
     epochs: Positive
     batch: Positive = 256
-    learning_rate: PositiveFloat = 0.2  # the schedule's peak
+    optimizer: Literal["sgd", "adamw"] = "sgd"  # adamw for transformers and embeddings
+    learning_rate: PositiveFloat = 0.2  # the schedule's peak; adamw has no default
     weight_decay: Annotated[float, Ge(0)] = 5e-4  # not on biases and norms
+    patience: Positive | None = (
+        None  # stop after so many epochs without a better validation accuracy, keep the best epoch
+    )
+    average: Annotated[float, Ge(0), Lt(1)] = (
+        0.0  # decay a step of a moving average of the weights, which is kept; 0: none
+    )
+    memory_mib: Positive | None = None  # refuse to train where it would hold more, beside the libraries
+
+    @model_validator(mode="after")
+    def _rate_fits_optimizer(self) -> Training:
+        if self.optimizer == "adamw" and "learning_rate" not in self.model_fields_set:
+            raise ValueError("learning_rate: missing; the default is for sgd, adamw takes about 0.001")
+        return self
 
     def describe(self) -> str:
         """For people."""
+        how = "one-cycle SGD" if self.optimizer == "sgd" else "AdamW, warmed up and cosine,"
         return (
-            f"{self.epochs} epochs, batch {self.batch}, one-cycle SGD to {self.learning_rate}, "
-            f"weight decay {self.weight_decay}"
+            f"{self.epochs} epochs{f' at most (patience {self.patience})' if self.patience else ''}, batch {self.batch}, "
+            f"{how} to {self.learning_rate}, weight decay {self.weight_decay}"
+            f"{f', weights averaged with decay {self.average}' if self.average else ''}"
         )
 
 
-class Distillation(Training):
-    """Hinton distillation (Hinton et al. 2015, arXiv:1503.02531) from logits cached over fixed augmented views."""
+class Hint(Section):
+    """Two modules, by their names in `named_modules()`: the student's learns to say what the teacher's does."""
 
+    teacher: Annotated[str, Field(min_length=1)]
+    student: Annotated[str, Field(min_length=1)]
+
+
+class Distillation(Training):
+    """How the teacher's logits, cached over fixed augmented views, teach beside the labels.
+
+    `hinton`: Hinton et al. 2015, arXiv:1503.02531. `decoupled`: Zhao et al. 2022, arXiv:2203.08679. `none`: the same
+    student, schedule and views without a teacher. Many views, mixup and long training make the teacher patient and
+    consistent (Beyer et al. 2022, arXiv:2106.05237).
+    """
+
+    method: Literal["hinton", "decoupled", "none"] = "hinton"
     temperature: PositiveFloat = 4.0
     teacher_weight: Fraction = 0.9  # of the soft loss; the rest is cross-entropy with the labels
+    target_weight: Annotated[float, Ge(0)] = 1.0  # decoupled: of the class itself, the paper's alpha
+    non_target_weight: Annotated[float, Ge(0)] = 8.0  # decoupled: of the classes beside it, the paper's beta
     views: Positive = 1  # augmented views of the training data whose teacher logits are cached
+    mixup: Annotated[float, Ge(0)] = (
+        0.0  # a view's samples are mixed in pairs, by shares from Beta(mixup, mixup); 0: not
+    )
     samples: Positive | None = None  # train on the first so many; all where absent
+    unlabelled: bool = False  # the teacher's logits of the data set's unlabelled inputs teach, too
     members: Positive | None = None  # of the teacher: the first so many; all where absent
+    hints: Annotated[tuple[Hint, ...], Field(max_length=8)] = ()  # FitNets, Romero et al. 2015, arXiv:1412.6550
+    hint_weight: PositiveFloat = 1.0  # of the hints' loss, which is 1 for a student that says nothing
+
+    @model_validator(mode="after")
+    def _teacher_for_its_parts(self) -> Distillation:
+        if self.method == "none" and (self.hints or self.unlabelled):
+            raise ValueError("distill.method: none; hints and unlabelled data need a teacher: hinton or decoupled")
+        return self
+
+    def without_teacher(self) -> Distillation:
+        """The same student, schedule and views, from the labels alone."""
+        return self.model_copy(update={"method": "none", "hints": (), "unlabelled": False})
 
 
 class Member(Section):

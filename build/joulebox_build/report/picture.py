@@ -1,11 +1,10 @@
-"""Accuracy against size, as a picture: for the report as inline SVG, for pages elsewhere as PNG."""
+"""Accuracy against size as a PNG, for pages elsewhere; the report has its own charts."""
 
 # matplotlib annotates only part of itself.
 # pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from joulebox.package import open_package
 from joulebox_build.files import replace_atomically
 
-INK = "#010203"  # stands for the page's own text colour in SVG
+INK = "#222222"
 COLOURS = ("#7f7f7f", "#1f77b4", "#2ca02c", "#d62728")
 MARGIN = 0.25  # of the range, on each side: room for the labels
 
@@ -39,22 +37,13 @@ def points_of(report: Mapping[str, Any]) -> list[Point]:
     return [Point(model["name"], model["bytes"], model["quality"]["accuracy"]) for model in report["models"]]
 
 
-def svg(points: Sequence[Point]) -> str:
-    """An `<svg>` element without background, its text and axes in the colour of the text around it."""
-    content = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "joulebox"}):
-        _draw(points, INK).savefig(content, format="svg", transparent=True, metadata={"Date": None})
-    text = content.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
-
-
 def write_png(points: Sequence[Point], path: Path) -> None:
     """The picture on white, written whole or not at all."""
-    figure = _draw(points, "#222222")
+    figure = _draw(points)
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=160, facecolor="white"))
 
 
-def _draw(points: Sequence[Point], ink: str) -> Figure:
+def _draw(points: Sequence[Point]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xscale="log", xlabel="size of the file, kB", ylabel="test accuracy, %")
     for number, (point, colour) in enumerate(zip(points, COLOURS, strict=False)):
@@ -67,17 +56,17 @@ def _draw(points: Sequence[Point], ink: str) -> Figure:
             textcoords="offset points",
             ha="center",
             va="top" if number % 2 else "bottom",
-            color=ink,
+            color=INK,
             fontsize=9,
         )
     axes.margins(x=0.15, y=MARGIN)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(alpha=0.25)
-    axes.tick_params(which="both", colors=ink)
-    axes.xaxis.label.set_color(ink)
-    axes.yaxis.label.set_color(ink)
+    axes.tick_params(which="both", colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
     for spine in axes.spines.values():
-        spine.set_color(ink)
+        spine.set_color(INK)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The report: what was found out about the model, as JSON for scripts and as one self-contained page for people."""
+"""The report: what was found out about the model, as JSON for scripts, as a page and as a model card for people."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from joulebox.bench.words import joules_and_half, scaled_joules
 from joulebox.package.manifest import GateResult
+from joulebox_build.evidence import Evidence
+from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
 from joulebox_build.judge.quality import Quality
-from joulebox_build.report.picture import points_of, svg
+from joulebox_build.judge.study import DataPoint, Study
+from joulebox_build.report import words
+from joulebox_build.report.modelcard import model_card
+from joulebox_build.report.page import page
+from joulebox_build.report.rates import as_json as rates_as_json
+from joulebox_build.report.rates import footprint
 
-SCHEMA_VERSION = 2  # 1 had joules with idle power in them
+SCHEMA_VERSION = 3  # docs/report.md; 1 had joules with idle power in them, 2 no intervals
 
 
 @dataclass(frozen=True)
@@ -30,65 +35,82 @@ class Figures:
     temperature: float  # of the softmax, fitted on validation data
     quality: Quality
     cost: Cost
+    memory: Memory
 
 
 @dataclass(frozen=True)
 class Report:
-    """All of the evidence."""
+    """All of the evidence. `shipped` and `reference` are the models that are served and that it is compared with for speed."""
 
     name: str
     profile: str
+    shipped: str
+    reference: str
     labels: tuple[str, ...]
     models: Sequence[Figures]
     gate: list[GateResult]
-    samples: Mapping[str, int]  # split to number
-    duplicates: Mapping[str, int]  # `train/test` to how many of the second have an identical image in the first
-    baseline: Mapping[str, Any]  # how its solver ended
+    evidence: Evidence
+    baselines: Sequence[Mapping[str, Any]]  # how their solvers ended
     training: Sequence[Mapping[str, float]]  # loss and validation accuracy, an epoch each
     machine: Mapping[str, Any]
     host: Mapping[str, Any]  # on which costs were measured
     made_of: Mapping[str, Any]
+    study: Study | None = None  # whether the teacher helps
+    data_efficiency: Sequence[DataPoint] = ()
 
     @property
     def passed(self) -> bool:
         return all(result.passed for result in self.gate)
 
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What is wrong with the data, short of a reason to stop."""
+        return self.evidence.data["warnings"]
+
     def as_json(self) -> dict[str, Any]:
+        shown = self.evidence
         return {
             "schema_version": SCHEMA_VERSION,
             "name": self.name,
             "profile": self.profile,
             "passed": self.passed,
+            "shipped": self.shipped,
+            "reference": self.reference,
             "labels": list(self.labels),
-            "models": [asdict(figures) for figures in self.models],
+            "models": [self._row(figures) for figures in self.models],
             "gate": [result.model_dump() for result in self.gate],
-            "samples": dict(self.samples),
-            "duplicates": dict(self.duplicates),
-            "baseline": dict(self.baseline),
+            "reliability_as_trained": [asdict(each) for each in shown.reliability_as_trained],
+            "occlusions": [asdict(each) for each in shown.occlusions],
+            "data": dict(shown.data),
+            "baselines": [dict(baseline) for baseline in self.baselines],
             "training": [dict(epoch) for epoch in self.training],
+            "quantization": shown.quantization,
+            "study": self.study and asdict(self.study),
+            "data_efficiency": [asdict(point) for point in self.data_efficiency],
+            "making": dict(shown.making),
+            "rates": rates_as_json(shown.rates),
             "machine": dict(self.machine),
             "host": dict(self.host),
             "made_of": dict(self.made_of),
         }
 
-    def files(self) -> dict[str, bytes]:
-        """`report.json` and `report.html`."""
-        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        return {"report.json": text.encode(), "report.html": self._html().encode()}
+    def _row(self, figures: Figures) -> dict[str, Any]:
+        reference = next(each.cost for each in self.models if each.name == self.reference)
+        return {
+            **asdict(figures),
+            "latency_ratio": figures.cost.latency_median_s / reference.latency_median_s,
+            "footprint": footprint(self.evidence.rates, figures.cost.total_joules_per_inference),
+        }
 
-    def _html(self) -> str:
-        environment = Environment(
-            loader=PackageLoader("joulebox_build.report", "."),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {"joules": joules, "scaled": scaled}
-        lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
-        return environment.get_template("report.html.jinja").render(
-            report=self, picture=svg(points_of(self.as_json())), curve=_curve(self.training), lineage=lineage
-        )
+    def files(self) -> dict[str, bytes]:
+        """`report.json`, `report.html` and `model-card.md`; the latter two hold figures of the first alone."""
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        content = json.loads(text)
+        return {
+            "report.json": text.encode(),
+            "report.html": page(content, self.evidence.samples).encode(),
+            "model-card.md": model_card(content, self.evidence.readme).encode(),
+        }
 
     def table(self) -> Table:
         """The figures for a terminal."""
@@ -103,27 +125,7 @@ class Report:
                 f"{figures.bytes:,}",
                 f"{figures.quality.accuracy:.2%}",
                 f"{1000 * figures.cost.latency_median_s:.3f} ms",
-                scaled(figures.cost.joules_per_inference),
+                words.joules(figures.cost.joules_per_inference),
                 figures.cost.energy_source,
             )
         return shown
-
-
-def joules(cost: Cost) -> str:
-    """Of one inference above rest, with half its interval where it has one."""
-    if cost.joules_per_inference is None or cost.ci95 is None:
-        return scaled(cost.joules_per_inference)
-    return joules_and_half(cost.joules_per_inference, (cost.ci95[0], cost.ci95[1]))
-
-
-def scaled(value: float | None) -> str:
-    """Joules in a good unit; unknown is said, never 0."""
-    return "unknown" if value is None else scaled_joules(value)
-
-
-def _curve(training: Sequence[Mapping[str, float]], *, width: int = 640, height: int = 160) -> str:
-    """Validation accuracy over the epochs, as the points of an SVG polyline."""
-    values = [epoch["validation_accuracy"] for epoch in training]
-    low, high = min(values), max(values)
-    across, up = width / max(1, len(values) - 1), height / ((high - low) or 1)
-    return " ".join(f"{n * across:.1f},{height - (value - low) * up:.1f}" for n, value in enumerate(values))

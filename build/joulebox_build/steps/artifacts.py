@@ -16,10 +16,16 @@ SplitName = Literal["train", "validation", "test"]
 LOGITS = "logits.npy"
 WEIGHTS = "student.safetensors"
 HISTORY = "history.json"
+PLAN = "plan.json"
+PRUNING = "pruning.json"
 CHECKPOINT = "checkpoint.pt"
 TEMPERATURE = "temperature.json"
 DUPLICATES = "duplicates.json"
 FIGURES = "figures.json"
+VOCABULARY = "vocabulary.json"
+LAYERS = "layers.json"
+CHOICE = "choice.json"
+TENSORRT = "tensorrt.onnx"
 
 
 def npy(array: NDArray[Any]) -> bytes:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
+from joulebox_build.data.corruption import corrupted
 from joulebox_build.finished import Model
 from joulebox_build.graph.inference import mean_outputs
+from joulebox_build.graph.memory import Memory
+from joulebox_build.graph.memory import memory as used
 from joulebox_build.job import Job
 from joulebox_build.judge.calibration import fit_temperature
-from joulebox_build.judge.quality import Quality, evaluate
+from joulebox_build.judge.paired import Paired, paired
+from joulebox_build.judge.quality import Asked, Corrupted, Quality, evaluate
 from joulebox_build.progress import bar
+from joulebox_build.recipe import Corruption
 from joulebox_build.steps.artifacts import (
     DUPLICATES,
     FIGURES,
@@ -49,18 +55,69 @@ def temperature(job: Job, model: Model) -> float:
     return job.run("calibrate", inputs, make, of=model.name).json(TEMPERATURE)
 
 
-def quality(job: Job, model: Model, confidence: float) -> Quality:
-    """On the test data, which nothing else reads but the count of duplicates."""
-    inputs = {"model": model.digest, "data": job.digests["test"], "temperature": confidence}
+def quality(job: Job, model: Model, confidence: float, teacher: Model, split: SplitName = "test") -> Quality:
+    """On the test data, which nothing else reads but the count of duplicates; a search looks at validation data."""
+    samples_min = job.profile.gate.slice_samples_min
+    inputs = {
+        "model": model.digest,
+        "teacher": teacher.digest,
+        "data": job.digests[split],
+        "names": list(job.data.labels),
+        "temperature": confidence,
+        "slice_samples_min": samples_min,
+    }
 
     def make(_: Path) -> dict[str, bytes]:
-        found = evaluate(answers(job, model, "test"), job.data.test.labels, temperature=confidence)
+        data = job.data.splits()[split]
+        asked = Asked(data.labels, job.data.labels, data.slices, answers(job, teacher, split))
+        found = evaluate(answers(job, model, split), asked, temperature=confidence, slice_samples_min=samples_min)
         return {FIGURES: as_json(asdict(found))}
 
-    return Quality(**job.run("evaluate", inputs, make, of=model.name).json(FIGURES))
+    kept = job.run("evaluate", inputs, make, of=model.name).files[FIGURES]
+    found = TypeAdapter(Quality).validate_json(kept)
+    return replace(found, corruptions=[_corrupted(job, model, each, split) for each in job.profile.corruptions])
+
+
+def _corrupted(job: Job, model: Model, corruption: Corruption, split: SplitName) -> Corrupted:
+    """On corrupted data."""
+    inputs = {
+        "model": model.digest,
+        "data": job.digests[split],
+        "corruption": corruption.model_dump(),
+        "seed": job.recipe.seed,
+    }
+    named = f"{corruption.kind} {corruption.severity}"
+
+    def make(_: Path) -> dict[str, bytes]:
+        data = job.data.splits()[split]
+        harmed = corrupted(data.inputs, corruption, seed=job.recipe.seed)
+        with bar(f"{model.name} on {named}", 1) as progress:
+            found = mean_outputs(model.contents, model.given.encode, harmed, progress)
+        return {FIGURES: as_json(float((found.argmax(1) == data.labels).mean()))}
+
+    accuracy = job.run("corrupt", inputs, make, of=f"{model.name}, {named}").json(FIGURES)
+    return Corrupted(corruption.kind, corruption.severity, accuracy)
+
+
+def beside(job: Job, first: Model, second: Model, split: SplitName = "test") -> Paired:
+    """Two models on the same data."""
+    labels = job.data.splits()[split].labels
+    one, other = (answers(job, model, split).argmax(1) == labels for model in (first, second))
+    return paired(one, other)
+
+
+def memory(job: Job, model: Model) -> Memory:
+    """That an inference of the first validation sample takes."""
+    sample = model.given.encode(job.data.validation.inputs[:1])
+    inputs = {"model": model.digest, "data": job.digests["validation"]}
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: as_json(asdict(used(model.contents, sample)))}
+
+    return Memory(**job.run("memory", inputs, make, of=model.name).json(FIGURES))
 
 
 def duplicates(job: Job) -> dict[str, int]:
     """How many samples two splits share."""
-    inputs = {name: job.digests[name] for name in job.data.splits()}
+    inputs = {name: job.digests[name] for name in (*job.data.splits(), "unlabelled") if name in job.digests}
     return job.run("duplicates", inputs, lambda _: {DUPLICATES: as_json(job.data.duplicates())}).json(DUPLICATES)

@@ -3,62 +3,140 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
+from torch import nn
 
+from joulebox_build.compress.channels import restored
+from joulebox_build.data.dataset import Split
+from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
-from joulebox_build.graph.export import export
+from joulebox_build.graph.export import export_named
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
+from joulebox_build.recipe import Distillation, Member
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
     HISTORY,
+    LAYERS,
     LOGITS,
+    PLAN,
     WEIGHTS,
     as_json,
     described,
     from_npy,
 )
-from joulebox_build.steps.teach import view_of
-from joulebox_build.train.distill import View, distillation
+from joulebox_build.steps.teach import pupils_of, view_of, views_seen
+from joulebox_build.train.distill import LazyViews, View, distillation
 from joulebox_build.train.fit import Lesson, as_dicts, fit
-from joulebox_build.train.model import parameters, seeded
+from joulebox_build.train.hints import hinted, with_hints
+from joulebox_build.train.memory import inputs_bytes
+from joulebox_build.train.model import parameters, seeded, tuned_layout
+from joulebox_build.train.teacher import load_weights
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """How one student is trained; that of the profile, or one of a study's, which has a name `of` its own."""
+
+    settings: Distillation
+    seed: int
+    samples: Split
+    of: str = ""
 
 
 def student(job: Job, soft: Sequence[Artifact]) -> Artifact:
-    """The distilled student's weights, and how training went; after a killed build it goes on from the last epoch."""
+    """The student's weights, and how training went; after a killed build it goes on from the last epoch."""
     settings = job.profile.distill
+    return trained(job, soft, Pupil(settings, job.recipe.seed, pupils_of(job, settings)))
+
+
+def trained(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Artifact:
+    """See `student`; `soft` is empty where there is no teacher."""
+    settings = pupil.settings
     inputs = {
         "model": job.digests["model"],
         "logits": [artifact.digest for artifact in soft],
-        "data": [job.train.digest(), job.digests["validation"]],
+        "data": [pupil.samples.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
-        "seed": job.recipe.seed,
+        "seeds": [job.recipe.seed, pupil.seed],
+        "student": dict(job.profile.student),
         "settings": settings.model_dump(),
+        "hints from": job.digests[str(_hinting(job).file)] if settings.hints else None,
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
-        network = seeded(job.folder.student, job.recipe.seed)
-        views = [View(view_of(job, number), from_npy(made.files[LOGITS])) for number, made in enumerate(soft)]
-        batch = distillation(views, job.train.labels, settings)
-        lesson = Lesson(len(job.train), batch, job.data.validation, job.given.encode, job.recipe.seed)
-        with bar("student", settings.epochs) as progress:
-            history = fit(network, lesson, settings, progress, scratch / CHECKPOINT)
+        network = seeded(job.student, pupil.seed)
+        whole, lesson = _with_hints(job, network, _lesson(job, soft, pupil), pupil)
+        lesson = lesson if pupil.of else replace(lesson, on_epoch=job.on_epoch)
+        with bar(f"student{pupil.of and f' ({pupil.of})'}", settings.epochs) as progress:
+            history = fit(whole, lesson, settings, progress, scratch / CHECKPOINT)
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {WEIGHTS: safetensors.torch.save(weights), HISTORY: as_json(as_dicts(history))}
 
-    return job.run("distill", inputs, make)
+    return job.run("distill", inputs, make, of=pupil.of)
+
+
+def lesson_of(job: Job, soft: Sequence[Artifact], settings: Distillation) -> Lesson:
+    """What the profile's student learns from: its teacher's logits `soft`, a view each."""
+    return _lesson(job, soft, Pupil(settings, job.recipe.seed, pupils_of(job, settings)))
+
+
+def _lesson(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Lesson:
+    """The views are made as their turns come; the logits are all held."""
+    settings, samples = pupil.settings, pupil.samples
+    said = [from_npy(made.files[LOGITS]) for made in soft]
+
+    def make(number: int) -> View:
+        inputs, mix = view_of(job, samples, number, settings.mixup)
+        return View(inputs, said[number] if said else None, mix)
+
+    batch = distillation(LazyViews(len(said) or views_seen(settings), make), samples.labels, settings)
+    copies = 3 if settings.mixup else 2  # the samples, the view, and before it is mixed
+    held = copies * inputs_bytes(samples.inputs) + sum(each.nbytes for each in said)
+    return Lesson(len(samples), batch, job.data.validation, job.given.encode, pupil.seed, held)
+
+
+def _with_hints(job: Job, network: nn.Module, lesson: Lesson, pupil: Pupil) -> tuple[nn.Module, Lesson]:
+    """What to train, which holds the network, and on what."""
+    settings = pupil.settings
+    if not settings.hints:
+        return network, lesson
+    teacher = load_weights(job.recipe, job.folder, _hinting(job))
+    whole, watched = hinted(network, teacher, settings.hints, (job.given, job.teacher_given), pupil.seed)
+    batch = with_hints(lesson.batch, whole, (teacher, watched), job.teacher_given.encode, settings.hint_weight)
+    return whole, replace(lesson, batch=batch)
+
+
+def _hinting(job: Job) -> Member:
+    """The teacher whose modules give the hints: the first one of weights.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    for member in job.members:
+        if member.weights is not None:
+            return member
+    raise RecipeError("distill.hints: they need a teacher with weights; those of this profile are ONNX files")
+
+
+def network_of(job: Job, trained: Artifact) -> nn.Module:
+    """The trained student, without the channels that pruning took out of it."""
+    network = restored(job.student, job.given, trained.json(PLAN) if PLAN in trained.files else [])
+    network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
+    return tuned_layout(network)
 
 
 def fp32(job: Job, trained: Artifact) -> Model:
-    """The student as ONNX."""
+    """The student as ONNX, with the names of its layers."""
+    network = network_of(job, trained)
 
     def make(_: Path) -> dict[str, bytes]:
-        network = job.folder.student()
-        network.load_state_dict(safetensors.torch.load(trained.files[WEIGHTS]))
-        return {MODEL: export(network, job.given)}
+        content, layers = export_named(network, job.given)
+        return {MODEL: content, LAYERS: as_json(layers)}
 
     inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
-    return Model("student fp32", (job.run("export", inputs, make),), parameters(job.folder.student()), job.given)
+    return Model("student fp32", (job.run("export", inputs, make),), parameters(network), job.given)

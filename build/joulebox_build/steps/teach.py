@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from joulebox_build.data.dataset import Inputs
+from joulebox_build.data.dataset import Inputs, Split
+from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.graph.inference import mean_outputs
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
-from joulebox_build.recipe import Member
+from joulebox_build.recipe import Distillation, Member
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     FIGURES,
@@ -20,8 +21,9 @@ from joulebox_build.steps.artifacts import (
     described,
     npy,
 )
+from joulebox_build.train.targets import UNLABELLED
 from joulebox_build.train.teacher import teacher_onnx
-from joulebox_build.train.views import view
+from joulebox_build.train.views import Mix, draw_mix, view
 
 
 def teacher(job: Job) -> Model:
@@ -44,24 +46,57 @@ def _member(job: Job, member: Member) -> Artifact:
     return job.run("teacher", inputs, make, of=str(member.file))
 
 
+def all_taught(job: Job, taught_by: Model) -> list[Artifact]:
+    """The teacher's logits of each view that the student will see; none where it learns without a teacher."""
+    settings = job.profile.distill
+    if settings.method == "none":
+        return []
+    return [taught(job, taught_by, number) for number in range(views_seen(settings))]
+
+
+def views_seen(settings: Distillation) -> int:
+    return min(settings.views, settings.epochs)
+
+
 def taught(job: Job, taught_by: Model, number: int) -> Artifact:
     """The teacher's logits of one view, float16. Their key names the teacher as exported, so that changing the student keeps them."""
+    settings = job.profile.distill
+    pupils = pupils_of(job, settings)
     inputs = {
         "teacher": taught_by.digest,
-        "inputs": job.train.digest(),
+        "inputs": pupils.digest(),
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
         "view": number,
+        "mixup": settings.mixup,
     }
 
     def make(_: Path) -> dict[str, bytes]:
-        with bar(f"teacher's logits, view {number + 1} of {job.profile.distill.views}", 1) as progress:
-            found = mean_outputs(taught_by.contents, taught_by.given.encode, view_of(job, number), progress)
+        seen, _mix = view_of(job, pupils, number, settings.mixup)
+        with bar(f"teacher's logits, view {number + 1} of {settings.views}", 1) as progress:
+            found = mean_outputs(taught_by.contents, taught_by.given.encode, seen, progress)
         return {LOGITS: npy(found.astype(np.float16))}  # three digits are more than a soft target needs
 
     return job.run("teach", inputs, make, of=f"view {number + 1}")
 
 
-def view_of(job: Job, number: int) -> Inputs:
-    """One of the fixed augmented views of what the student is trained on."""
-    return view(job.train.inputs, number, seed=job.recipe.seed, augment=job.folder.augment)
+def pupils_of(job: Job, settings: Distillation) -> Split:
+    """What the student is trained on: the labelled samples, and with label -1 the unlabelled ones where they are asked for.
+
+    Raises:
+        RecipeError: they are asked for, and the data have none.
+    """
+    if not settings.unlabelled:
+        return job.train
+    more = job.data.unlabelled
+    if more is None:
+        raise RecipeError("distill.unlabelled: true; load() in data.py gives a Dataset without unlabelled inputs")
+    labels = np.concatenate([job.train.labels, np.full(len(more), UNLABELLED)])
+    return Split(np.concatenate([job.train.inputs, more]), labels)
+
+
+def view_of(job: Job, pupils: Split, number: int, mixup: float) -> tuple[Inputs, Mix | None]:
+    """One of the fixed augmented views of what the student is trained on, and how it was mixed."""
+    seed = job.recipe.seed
+    mix = draw_mix(pupils.inputs, number, seed=seed, mixup=mixup)
+    return view(pupils.inputs, number, seed=seed, augment=job.folder.augment, mix=mix), mix

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,11 @@ from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.files import replace_atomically
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
-from joulebox_build.train.model import Encode, as_tensor, logits, reduced_precision
+from joulebox_build.train.best import Best, stalled
+from joulebox_build.train.device import deterministic, device, reduced_precision
+from joulebox_build.train.memory import needed
+from joulebox_build.train.model import Encode, as_tensor, logits
+from joulebox_build.train.optimizer import moving_average, optimizer_of
 
 GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
 
@@ -29,7 +34,7 @@ Batch = Callable[[int, NDArray[np.int64]], tuple[Inputs, Callable[[Tensor], Tens
 
 
 class Stateful(Protocol):
-    """What a checkpoint holds: the network, its optimizer and the schedule."""
+    """What a checkpoint holds: the network, its optimizer and the schedule, the best weights and their average."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -38,8 +43,11 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True)
 class Epoch:
+    """`seconds` are this machine's, and no part of what training gives."""
+
     loss: float
     validation_accuracy: float
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Lesson:
     validation: Split
     encode: Encode
     seed: int
+    data_bytes: int = 0  # that `batch` holds
+    on_epoch: Callable[[Epoch], None] = lambda _: None
 
 
 def fit(
@@ -58,39 +68,79 @@ def fit(
 ) -> list[Epoch]:
     """Trains the network in place; the same seed on the same machine gives the same weights.
 
+    It ends with the last epoch's weights, or where there is a `patience`, with those of the best.
+
     Args:
         checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end.
+
+    Raises:
+        RecipeError: it would hold more memory than the recipe allows.
     """
-    torch.use_deterministic_algorithms(True)
+    _check_memory(network, lesson, training, progress)
+    deterministic()
+    network.to(device())
     order = torch.Generator().manual_seed(lesson.seed)
-    optimizer = _sgd(network, training)
     steps = -(-lesson.samples // training.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.learning_rate, epochs=training.epochs, steps_per_epoch=steps, pct_start=0.2
-    )
-    parts: list[Stateful] = [network, optimizer, schedule]
+    optimizer, schedule = optimizer_of(network, training, steps)
+    average, best = moving_average(network, training.average), Best()
+    parts: list[Stateful] = [network, optimizer, schedule, best, *([] if average is None else [average])]
+    shown = network if average is None else average.module
     history = [] if checkpoint is None else _resume(checkpoint, parts, order)
     progress.advance(len(history))
-    for epoch in range(len(history), training.epochs):
-        network.train()
-        losses: list[float] = []
-        for index in torch.randperm(lesson.samples, generator=order).split(training.batch):
-            inputs, loss_of = lesson.batch(epoch, index.numpy())
-            with reduced_precision():
-                outputs = network(as_tensor(lesson.encode(inputs)))
-            loss = loss_of(outputs.float())
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM_MAX)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            progress.advance(1 / steps)
-        history.append(Epoch(float(np.mean(losses)), _accuracy(network, lesson)))
-        progress.say(f"loss {history[-1].loss:.3f}, validation {history[-1].validation_accuracy:.2%}")
+
+    def step(loss: Tensor) -> None:
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM_MAX)
+        optimizer.step()
+        schedule.step()
+        if average is not None:
+            average.update_parameters(network)
+        progress.advance(1 / steps)
+
+    while len(history) < training.epochs and not stalled(accuracies(history), training.patience):
+        started = time.monotonic()
+        loss = _epoch(
+            network, lesson, torch.randperm(lesson.samples, generator=order).split(training.batch), step, len(history)
+        )
+        accuracy = _accuracy(shown, lesson)
+        history.append(Epoch(loss, accuracy, time.monotonic() - started))
+        if training.patience is not None:
+            best.see(shown, accuracy)
+        progress.say(f"loss {loss:.3f}, validation {accuracy:.2%}")
         if checkpoint is not None:
             _keep(checkpoint, parts, order, history)
+        lesson.on_epoch(history[-1])
+    if training.patience is not None:
+        best.put_into(network)
+    elif average is not None:
+        network.load_state_dict(average.module.state_dict())
+    network.cpu()
     return history
+
+
+def _epoch(
+    network: nn.Module, lesson: Lesson, batches: Sequence[Tensor], step: Callable[[Tensor], None], number: int
+) -> float:
+    """The mean loss over batches of sample numbers, after each of which a step is taken."""
+    network.train()
+    torch.manual_seed(lesson.seed + number)  # what the network draws, as dropout does, is the same after a killed build
+    where, losses = device(), list[float]()
+    for index in batches:
+        inputs, loss_of = lesson.batch(number, index.numpy())
+        with reduced_precision(where):
+            outputs = network(as_tensor(lesson.encode(inputs)).to(where))
+        loss = loss_of(outputs.float())
+        step(loss)
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def _check_memory(network: nn.Module, lesson: Lesson, training: Training, progress: Progress) -> None:
+    example = as_tensor(lesson.encode(lesson.validation.inputs[:2]))
+    need = needed(network, example, training, lesson.data_bytes)
+    need.check(training.memory_mib)
+    progress.say(need.describe())
 
 
 def _accuracy(network: nn.Module, lesson: Lesson) -> float:
@@ -99,14 +149,15 @@ def _accuracy(network: nn.Module, lesson: Lesson) -> float:
 
 
 def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:
-    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": as_dicts(history)}
+    epochs = [vars(epoch) for epoch in history]
+    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": epochs}
     replace_atomically(path, lambda temporary: torch.save(state, temporary))
 
 
 def _resume(path: Path, parts: list[Stateful], order: torch.Generator) -> list[Epoch]:
     """Takes up what was kept; where that is nothing, or damaged, training starts from the beginning."""
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
         return []
     for part, kept in zip(parts, state["parts"], strict=True):
@@ -115,13 +166,15 @@ def _resume(path: Path, parts: list[Stateful], order: torch.Generator) -> list[E
     return [Epoch(**epoch) for epoch in state["history"]]
 
 
-def _sgd(network: nn.Module, training: Training) -> torch.optim.SGD:
-    """Weight decay on weights alone: on biases and norms it only hurts (He et al. 2018, arXiv:1812.01187)."""
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, training.learning_rate, momentum=0.9, nesterov=True)
-
-
 def as_dicts(history: list[Epoch]) -> list[dict[str, float]]:
-    return [asdict(epoch) for epoch in history]
+    """What is the same on every run."""
+    return [{"loss": epoch.loss, "validation_accuracy": epoch.validation_accuracy} for epoch in history]
+
+
+def accuracies(history: list[Epoch]) -> list[float]:
+    return [epoch.validation_accuracy for epoch in history]
+
+
+def seconds(history: list[Epoch]) -> float:
+    """Wall time, that before an interruption included."""
+    return sum(epoch.seconds for epoch in history)

@@ -23,6 +23,7 @@ from joulebox_build.data.dataset import Dataset, Inputs
 from joulebox_build.data.encode import ModelInput, model_input
 from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.recipe import Recipe
+from joulebox_build.train.device import device_of, reduced_precision
 
 BATCH = 500  # samples at a time, which bounds memory
 
@@ -67,17 +68,22 @@ def load_folder(recipe: Recipe) -> ModelFolder:
     Raises:
         RecipeError: one cannot be imported or lacks a function.
     """
-    model, data = (_import(recipe.path(path)) for path in (recipe.model, recipe.data))
+    model, data = (import_file(recipe.path(path)) for path in (recipe.model, recipe.data))
     return ModelFolder(
-        _function(model, "teacher"),
-        _function(model, "student"),
-        _function(data, "load"),
-        _function(data, "augment"),
+        function_of(model, "teacher"),
+        function_of(model, "student"),
+        function_of(data, "load"),
+        function_of(data, "augment"),
         getattr(model, "teacher_encode", None),
     )
 
 
-def _import(path: Path) -> ModuleType:
+def import_file(path: Path) -> ModuleType:
+    """Runs a file of a model folder.
+
+    Raises:
+        RecipeError: it cannot be imported.
+    """
     name = f"joulebox_model_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -91,7 +97,12 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _function(module: ModuleType, name: str) -> Any:
+def function_of(module: ModuleType, name: str) -> Any:
+    """A function that the file has to define.
+
+    Raises:
+        RecipeError: it does not.
+    """
     function = getattr(module, name, None)
     if not callable(function):
         raise RecipeError(f"{module.__file__} defines no function {name}()")
@@ -129,18 +140,18 @@ def check_network(name: str, build: Callable[[], nn.Module], given: ModelInput, 
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network with initial weights drawn from the seed, in the memory layout that CPUs convolve fastest."""
+    """A network with initial weights drawn from the seed."""
     torch.manual_seed(seed)
-    return cast(nn.Module, build().to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue, reportUnknownMemberType]  # torch's stub lacks it
+    return tuned_layout(build())
+
+
+def tuned_layout(network: nn.Module) -> nn.Module:
+    """The network, its weights in the memory layout that CPUs convolve fastest."""
+    return cast(nn.Module, network.to(memory_format=torch.channels_last))  # pyright: ignore[reportCallIssue, reportUnknownMemberType]  # torch's stub lacks it
 
 
 def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
-
-
-def reduced_precision() -> torch.autocast:
-    """bfloat16 where the CPU multiplies it in tiles (AMX: 7 times fp32's speed); without them it gains nothing."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_amx_tile_supported())  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # torch has no public way to ask
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
@@ -152,6 +163,7 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
 def logits(network: nn.Module, inputs: Inputs, encode: Encode) -> NDArray[np.float32]:
     """The network's outputs float32 `[N, classes]`."""
     network.eval()
-    batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-    with torch.inference_mode(), reduced_precision():
-        return np.concatenate([network(as_tensor(encode(batch))).float().numpy() for batch in batches])
+    where = device_of(network)
+    batches = (as_tensor(encode(inputs[start : start + BATCH])).to(where) for start in range(0, len(inputs), BATCH))
+    with torch.inference_mode(), reduced_precision(where):
+        return np.concatenate([network(batch).float().cpu().numpy() for batch in batches])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from joulebox_build.data.dataset import Dataset, Inputs
 from joulebox_build.data.encode import ModelInput
@@ -25,6 +26,7 @@ from joulebox_build.graph.export import export
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Member, Recipe, Training
 from joulebox_build.train.fit import Epoch, Lesson, fit
+from joulebox_build.train.memory import inputs_bytes
 from joulebox_build.train.model import ModelFolder, parameters, seeded
 
 
@@ -46,10 +48,12 @@ def train_teacher(course: Course, progress: Progress, checkpoint: Path | None = 
 
     def batch(epoch: int, index: NDArray[np.int64]) -> tuple[Inputs, Callable[[Tensor], Tensor]]:
         random = np.random.default_rng([seed, epoch, int(index[0])])
-        return augment(train.inputs[index], random), lambda found: nn.functional.cross_entropy(found, labels[index])
+        expected = labels[index]
+        return augment(train.inputs[index], random), lambda found: cross_entropy(found, expected.to(found.device))
 
     network = seeded(course.folder.teacher, seed)
-    lesson = Lesson(len(train), batch, course.data.validation, course.given.encode, seed)
+    held = inputs_bytes(train.inputs)
+    lesson = Lesson(len(train), batch, course.data.validation, course.given.encode, seed, held)
     return network, fit(network, lesson, course.training, progress, checkpoint)
 
 

@@ -32,9 +32,10 @@ def inspect(package: PackagePath, as_json: AsJson = False) -> None:
     for kind, specs in (("input", manifest.inputs), ("output", manifest.outputs)):
         for spec in specs:
             console.print(f"{kind} {spec.name}: {spec.datatype} {spec.shape}", highlight=False, markup=False)
-    gate = Table("gate", "limit", "figure", "passed")
+    gate = Table("gate", "limit", "figure", "passed", "note")
     for result in manifest.gate:
-        gate.add_row(result.limit, result.expected, f"{result.actual:g}", "yes" if result.passed else "NO")
+        figure = "" if result.actual is None else f"{result.actual:g}"
+        gate.add_row(result.limit, result.expected, figure, "yes" if result.passed else "NO", result.note)
     console.print(gate)
 
 

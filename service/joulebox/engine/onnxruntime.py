@@ -18,7 +18,8 @@ from joulebox.package import Manifest, TensorSpec, Variant
 
 ort: Any = onnxruntime  # its stubs are partial
 
-DEVICES = {"CPUExecutionProvider": "cpu"}
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+DEVICES = {CPU: "cpu", CUDA: "gpu", TENSORRT: "gpu"}
 EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 NOWHERE = "/dev/null"  # a folder below which there can be no file
 
@@ -47,9 +48,11 @@ class OnnxRuntimeEngine:
                 f"{variant.provider} is not in this build of onnxruntime ({', '.join(ort.get_available_providers())})"
             )
         options = _options(manifest, threads)
+        if variant.provider != CPU:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")  # else it falls back silently
         try:
             with external_data(options, external):
-                self._session = ort.InferenceSession(model, options, providers=[variant.provider])
+                self._session = ort.InferenceSession(model, options, providers=[_provider(variant)])
         except Exception as error:  # onnxruntime raises several unrelated types
             raise EngineError(f"{variant.file} does not load: {first_line(error)}") from error
         used = self._session.get_providers()
@@ -69,6 +72,12 @@ class OnnxRuntimeEngine:
         except Exception as error:
             raise EngineError(first_line(error)) from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _provider(variant: Variant) -> tuple[str, dict[str, str]]:
+    """With its options: TensorRT rounds as a model's Q/DQ nodes say only where it is told that it may."""
+    int8 = variant.provider == TENSORRT and variant.precision == "int8"
+    return variant.provider, {"trt_int8_enable": "1"} if int8 else {}
 
 
 def _options(manifest: Manifest, threads: int) -> Any:

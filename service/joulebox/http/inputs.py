@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 from joulebox.engine import Tensors
 from joulebox.http.forms import read_files
 from joulebox.http.images import Picture, open_image, pixel_count, stack
+from joulebox.http.texts import decode, tokens
 from joulebox.oip.call import check_inputs
 from joulebox.oip.tensors import ELEMENTS_MAX, RANK_MAX, check_shape, from_json
-from joulebox.package.manifest import Manifest, TensorSpec
+from joulebox.package.manifest import ImagePreprocess, Manifest, TensorSpec, TextPreprocess
 from joulebox.runtime.errors import BadRequest, TooLarge
 
 IMAGES_MAX = 64  # of one request
+TEXTS_MAX = 256
 OFF_LOOP_BYTES = 32 * 1024  # larger requests are decoded in a thread,
 OFF_LOOP_PIXELS = 256 * 256  # and so are small files of large images
-EXPECTED = 'one of {"image": base64 or pixels}, {"images": [several]} and {"inputs": {name: tensor}}'
+OFF_LOOP_TEXT_BYTES = 2 * 1024  # a hundred times as slow as a byte of pixels
+EXPECTED = 'one of {"image": base64 or pixels}, {"images": [several]}, {"text": string}, {"texts": [several]} and {"inputs": {name: tensor}}'
 
 DECODERS = ThreadPoolExecutor(2, thread_name_prefix="decode")
 """Its own few threads, so that large images never keep inference from one."""
@@ -43,8 +46,10 @@ class Sent:
     """Of the body, in bytes."""
     images: tuple[bytes | str | list[Any], ...] = ()
     """Each the bytes of a file, base64 of them, or nested lists of pixels."""
+    texts: tuple[Any, ...] = ()
+    """Each a string, unless the client has sent something else."""
     several: bool = False
-    """Whether a list is answered, even for one image."""
+    """Whether a list is answered, even for one image or text."""
     tensors: dict[str, Any] | None = None
 
 
@@ -52,13 +57,15 @@ def read(content_type: bytes, body: bytes) -> Sent:
     """Takes a body apart.
 
     Raises:
-        BadRequest: it is not what its content type says, or holds none or too many images.
+        BadRequest: it is not what its content type says, or holds none or too many images or texts.
     """
     kind = content_type.split(b";")[0].strip().lower()
     if kind == b"application/json":
         return _from_json(body)
     if kind == b"multipart/form-data":
         return _from_form(content_type, body)
+    if kind == b"text/plain":
+        return Sent(len(body), texts=(decode(content_type, body),))
     return Sent(len(body), (body,))
 
 
@@ -66,21 +73,46 @@ async def to_tensors(sent: Sent, model_name: str, manifest: Manifest) -> Tensors
     """The model's inputs, one batch.
 
     Raises:
-        BadRequest: the model does not take what was sent.
+        BadRequest, TooLarge: the model does not take what was sent.
     """
     large = sent.size > OFF_LOOP_BYTES
     if sent.tensors is not None:
         return await _run(large, partial(_check_tensors, model_name, manifest, sent.tensors))
     preprocess = manifest.preprocess
-    if preprocess is None:
-        names = ", ".join(spec.name for spec in manifest.inputs)
-        raise BadRequest(f'model {model_name!r} takes no images; send JSON {{"inputs": {{...}}}} with {names}')
+    if isinstance(preprocess, TextPreprocess) and sent.texts:
+        batch = await _run(sent.size > OFF_LOOP_TEXT_BYTES, partial(tokens, sent.texts, preprocess))
+    elif isinstance(preprocess, ImagePreprocess) and sent.images:
+        batch = await _stack(sent, preprocess, large=large)
+    else:
+        raise BadRequest(_expected(sent, model_name, manifest))
+    return {manifest.inputs[0].name: batch}
+
+
+def _expected(sent: Sent, model_name: str, manifest: Manifest) -> str:
+    """What to say to images for a model of texts, the other way round, and to either for a model of tensors."""
+    others = "texts" if sent.texts else "images"
+    match manifest.preprocess:
+        case None:
+            names = ", ".join(spec.name for spec in manifest.inputs)
+            return f'model {model_name!r} takes no {others}; send JSON {{"inputs": {{...}}}} with {names}'
+        case TextPreprocess():
+            return (
+                f'model {model_name!r} takes texts, no {others}; send JSON {{"text": string}}, '
+                "or the text itself with the header content-type: text/plain"
+            )
+        case ImagePreprocess():
+            return (
+                f"model {model_name!r} takes images, no {others}; send the bytes of an image file with its "
+                'content-type, or JSON {"image": base64 or pixels}'
+            )
+
+
+async def _stack(sent: Sent, preprocess: ImagePreprocess, *, large: bool) -> NDArray[np.float32]:
     if len(sent.images) * math.prod(preprocess.shape) > ELEMENTS_MAX:
         raise TooLarge(f"{len(sent.images)} images make more than the {ELEMENTS_MAX} elements that a tensor may have")
     pictures = await _run(large, partial(_open_all, sent))
     large |= pixel_count(pictures) > OFF_LOOP_PIXELS
-    batch = await _run(large, partial(stack, pictures, preprocess))
-    return {manifest.inputs[0].name: batch}
+    return await _run(large, partial(stack, pictures, preprocess))
 
 
 async def _run(apart: bool, work: Callable[[], T]) -> T:
@@ -96,7 +128,12 @@ def _from_json(body: bytes) -> Sent:
         case {"image": image, **others} if not others:
             return Sent(len(body), (image,))
         case {"images": list(), **others} if not others:
-            return Sent(len(body), _counted(cast("list[Any]", content["images"])), several=True)
+            return Sent(len(body), _counted("images", cast("list[Any]", content["images"]), IMAGES_MAX), several=True)
+        case {"text": text, **others} if not others:
+            return Sent(len(body), texts=(text,))
+        case {"texts": list(), **others} if not others:
+            texts = _counted("texts", cast("list[Any]", content["texts"]), TEXTS_MAX)
+            return Sent(len(body), texts=texts, several=True)
         case {"inputs": dict(), **others} if not others:
             return Sent(len(body), tensors=cast("dict[str, Any]", content["inputs"]))
         case dict():
@@ -111,14 +148,14 @@ def _from_form(content_type: bytes, body: bytes) -> Sent:
     names = {name for name, _ in files}
     if not files or (len(files) > 1 and not names <= {"image", "images"}):
         raise BadRequest(f"the form has the files {sorted(names)}; expected one named 'image', or several")
-    contents = _counted([content for _, content in files])
+    contents = _counted("images", [content for _, content in files], IMAGES_MAX)
     return Sent(len(body), contents, several=len(contents) > 1 or names == {"images"})
 
 
-def _counted(images: list[Any]) -> tuple[Any, ...]:
-    if not 1 <= len(images) <= IMAGES_MAX:
-        raise BadRequest(f"the request has {len(images)} images; expected 1 to {IMAGES_MAX}")
-    return tuple(images)
+def _counted(kind: str, items: list[Any], most: int) -> tuple[Any, ...]:
+    if not 1 <= len(items) <= most:
+        raise BadRequest(f"the request has {len(items)} {kind}; expected 1 to {most}")
+    return tuple(items)
 
 
 def _open_all(sent: Sent) -> list[Picture]:

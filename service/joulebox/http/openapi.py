@@ -85,7 +85,7 @@ def document(base: OpenAPISpecification) -> OpenAPISpecification:
 def describe(operation: Operation) -> dict[str, Any]:
     """An operation as OpenAPI has it."""
     parameters = [PARAMETERS[name] for name in re.findall(r"{(\w+)}", operation.path)]
-    parameters += [TOP, TIMEOUT_MS] if operation.images else []
+    parameters += [TOP, TIMEOUT_MS] if operation.native else []
     parameters += [TIMEOUT_MS] if operation.raw else []
     described: dict[str, Any] = {
         "operationId": operation.id,
@@ -101,11 +101,11 @@ def describe(operation: Operation) -> dict[str, Any]:
 
 def _bodies(operation: Operation) -> dict[str, Any]:
     bodies: dict[str, Any] = {JSON: {"schema": _any_of(operation.body)}}
-    if operation.images:
+    if operation.native:
         file = {"type": "string", "contentMediaType": OCTETS}
         files = {"image": file, "images": {"type": "array", "items": file, "minItems": 1}}
         bodies["multipart/form-data"] = {"schema": {"type": "object", "properties": files}}
-        bodies |= {"image/*": FILE, OCTETS: FILE}
+        bodies |= {"image/*": FILE, OCTETS: FILE, TEXT: {"schema": {"type": "string"}}}
     if operation.raw:
         bodies[OCTETS] = RAW
     return bodies

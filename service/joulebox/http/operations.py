@@ -38,8 +38,8 @@ class Operation:
     body_required: bool = True
     not_ready: type[BaseModel] | None = None
     """What is answered with 503, where that is not an error."""
-    images: bool = False
-    """Whether image files are taken too, as the body or in a form."""
+    native: bool = False
+    """Whether image files are taken too, as the body or in a form, and plain text."""
     raw: bool = False
     """Whether raw tensors may follow the JSON, in both directions."""
     text: bool = False
@@ -50,8 +50,8 @@ def _native(path: str, name: str, summary: str) -> Operation:
     return Operation(
         NATIVE, "post", path, name, summary,
         (schemas.Prediction, schemas.Predictions, schemas.Outputs),
-        (schemas.ImageBody, schemas.ImagesBody, schemas.TensorsBody),
-        COMPUTE, images=True,
+        (schemas.ImageBody, schemas.ImagesBody, schemas.TextBody, schemas.TextsBody, schemas.TensorsBody),
+        COMPUTE, native=True,
     )  # fmt: skip
 
 
@@ -126,8 +126,8 @@ _STATE = (
 )  # fmt: skip
 
 OPERATIONS: tuple[Operation, ...] = (
-    _native("/predict", "predict", "Images or tensors through the only model"),
-    _native("/models/{name}/predict", "predict_model", "Images or tensors through a model"),
+    _native("/predict", "predict", "Images, texts or tensors through the only model"),
+    _native("/models/{name}/predict", "predict_model", "Images, texts or tensors through a model"),
     *_SERVER,
     *_of_model("/v2/models/{name}", ""),
     *_of_model("/v2/models/{name}/versions/{version}", "_version"),

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from joulebox.http.inputs import IMAGES_MAX
+from joulebox.http.inputs import IMAGES_MAX, TEXTS_MAX
+from joulebox.http.texts import CHARACTERS_MAX
 
 Pixels = list[list[Annotated[float, Field(ge=0, le=255)]]] | list[list[list[Annotated[float, Field(ge=0, le=255)]]]]
 Nested = Annotated[
@@ -33,8 +34,23 @@ class ImagesBody(Body):
     images: Annotated[list[str | Pixels], Field(min_length=1, max_length=IMAGES_MAX)]
 
 
+Text = Annotated[str, Field(description=f"At most {CHARACTERS_MAX:,} characters")]
+
+
+class TextBody(Body):
+    """One text."""
+
+    text: Text
+
+
+class TextsBody(Body):
+    """Several texts, computed as one batch."""
+
+    texts: Annotated[list[Text], Field(min_length=1, max_length=TEXTS_MAX)]
+
+
 class TensorsBody(Body):
-    """The model's input tensors by name, past its image preprocessing if it has one."""
+    """The model's input tensors by name, past its preprocessing if it has one."""
 
     inputs: dict[str, Nested]
 
@@ -74,11 +90,11 @@ class Classified(BaseModel):
 
 
 class Prediction(Served, Classified):
-    """The answer to one image."""
+    """The answer to one image or text."""
 
 
 class Predictions(Served):
-    """The answer to several images, in their order."""
+    """The answer to several images or texts, in their order."""
 
     predictions: list[Classified]
 

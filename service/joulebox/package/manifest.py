@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -64,6 +64,10 @@ class ImagePreprocess(Section):
         return self
 
     @property
+    def datatype(self) -> Datatype:
+        return "FP32"
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Of one image in the input tensor."""
         plane = (self.height, self.width)
@@ -77,6 +81,57 @@ class ImagePreprocess(Section):
     def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         std, mean = np.asarray(self.std), np.asarray(self.mean)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+Fold = Literal["urls", "mentions", "numbers"]
+
+
+class TextPreprocess(Section):
+    """A text becomes int64 numbers of its words and n-grams, `[length]`: CRC-32 hashes, from 1 to `buckets`, then zeros.
+
+    `preprocess/text.py` does it. `fold` names what counts as one word, whichever it is: addresses, `@name`, and runs of digits.
+    """
+
+    kind: Literal["text"]
+    buckets: Annotated[int, Gt(0), Le(2**24)]
+    length: Annotated[int, Gt(0), Le(4096)]
+    characters: Annotated[int, Gt(0), Le(65536)] = 1000
+    """How much of a text is read; the rest is left out."""
+    lowercase: bool = True
+    fold: list[Fold] = []
+    word_ngrams: Annotated[int, Gt(0), Le(5)] = 1
+    """Of one word up to so many."""
+    character_ngrams: tuple[Annotated[int, Gt(0)], Annotated[int, Le(16)]] | None = None
+    """Of so many characters of a word, from and to."""
+
+    @model_validator(mode="after")
+    def _from_short_to_long(self) -> TextPreprocess:
+        if self.character_ngrams is not None and self.character_ngrams[0] > self.character_ngrams[1]:
+            raise ValueError(
+                f"preprocess.character_ngrams is {list(self.character_ngrams)}; expected the shorter first"
+            )
+        return self
+
+    @property
+    def datatype(self) -> Datatype:
+        return "INT64"
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Of one text in the input tensor."""
+        return (self.length,)
+
+
+def _kind(preprocess: Any) -> str:
+    """Manifests of images may leave it out."""
+    if isinstance(preprocess, BaseModel):
+        return str(getattr(preprocess, "kind", ""))
+    return str(cast("dict[str, Any]", preprocess).get("kind", "image")) if isinstance(preprocess, dict) else ""
+
+
+Preprocess = Annotated[
+    Annotated[ImagePreprocess, Tag("image")] | Annotated[TextPreprocess, Tag("text")], Discriminator(_kind)
+]
 
 
 class ClassifyPostprocess(Section):
@@ -93,7 +148,7 @@ class Variant(Section):
     name: Name
     file: RelativePath
     engine: Literal["onnxruntime"]
-    provider: Literal["CPUExecutionProvider"]
+    provider: Literal["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
     engine_version_min: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
     precision: Literal["fp64", "fp32", "fp16", "bf16", "int8", "mixed"]
     golden_tolerance: Annotated[Finite, Gt(0)]
@@ -126,12 +181,13 @@ class Golden(Section):
 
 
 class GateResult(Section):
-    """One limit of the gate, and the figure it was held against."""
+    """One limit of the gate, and the figure it was held against, where that is known and the same on each run."""
 
     limit: str
     expected: str
-    actual: Finite
+    actual: Finite | None
     passed: bool
+    note: str | None = None
 
 
 class Lineage(Section):
@@ -160,7 +216,7 @@ class Manifest(Section):
     """Whether the first dimension of each input and output is the batch, so that requests may be joined along it."""
     inputs: Annotated[list[TensorSpec], Field(min_length=1)]
     outputs: Annotated[list[TensorSpec], Field(min_length=1)]
-    preprocess: ImagePreprocess | None
+    preprocess: Preprocess | None
     postprocess: ClassifyPostprocess | None
     labels: list[str]
     variants: Annotated[list[Variant], Field(min_length=1)]
@@ -189,7 +245,7 @@ class Manifest(Section):
         self._check_tensors("input", self.inputs)
         self._check_tensors("output", self.outputs)
         if self.preprocess is not None:
-            self._check_image_input(self.preprocess)
+            self._check_input(self.preprocess)
         if self.postprocess is not None:
             self._check_classes()
         return self
@@ -204,12 +260,12 @@ class Manifest(Section):
                     f"{kind} {spec.name} has shape {spec.shape}; a batched model's begin with -1, the batch"
                 )
 
-    def _check_image_input(self, preprocess: ImagePreprocess) -> None:
-        expected = [-1, *preprocess.shape]
-        if len(self.inputs) != 1 or self.inputs[0].datatype != "FP32" or self.inputs[0].shape != expected:
-            raise ValueError(f"preprocess makes one FP32 input {expected}; the inputs are {self.inputs}")
+    def _check_input(self, preprocess: ImagePreprocess | TextPreprocess) -> None:
+        datatype, expected = preprocess.datatype, [-1, *preprocess.shape]
+        if len(self.inputs) != 1 or self.inputs[0].datatype != datatype or self.inputs[0].shape != expected:
+            raise ValueError(f"preprocess makes one {datatype} input {expected}; the inputs are {self.inputs}")
         if not self.batched:
-            raise ValueError("preprocess makes batches of images; the model is not batched")
+            raise ValueError(f"preprocess makes batches of {preprocess.kind}s; the model is not batched")
 
     def _check_classes(self) -> None:
         expected = [-1, len(self.labels)]

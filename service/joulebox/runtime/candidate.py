@@ -64,7 +64,7 @@ def open_candidates(
         PackageError: a file is not what the manifest says.
     """
     inputs, expected = read_golden(package)
-    for variant in rungs(package.manifest.variants):
+    for variant in rungs(package):
         if names is not None and variant.name not in names:
             continue
         try:

@@ -233,7 +233,10 @@ class Model:
 
     def _climb(self) -> Running:
         """Tries the rungs of the ladder from the best down."""
-        ladder = rungs(self.package.manifest.variants)
+        try:
+            ladder = rungs(self.package)
+        except PackageError as error:
+            raise LoadError(str(error), "package") from error
         reasons: list[str] = []
         for number, variant in enumerate(ladder):
             try:

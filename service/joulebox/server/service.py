@@ -76,21 +76,22 @@ class InferenceService:
     bento_service: FrontedService  # set by BentoML
 
     @bentoml.api(route="/predict")
-    async def predict(self, image: Base64) -> Prediction:
-        """Classify one image with the only model.
+    async def predict(self, image: Base64 | None = None, text: str | None = None) -> Prediction:
+        """Classify one image, or one text, with the only model.
 
         The path takes more than a signature of BentoML's can say, and our outer application answers it:
         `operations.py` lists it, and /docs.json has it.
         """
-        return await self._predict("/predict", image)
+        return await self._predict("/predict", image, text)
 
     @bentoml.api(route="/models/{name}/predict")
-    async def predict_model(self, name: str, image: Base64) -> Prediction:
-        """Classify one image with the model of that name."""
-        return await self._predict(f"/models/{name}/predict", image)
+    async def predict_model(self, name: str, image: Base64 | None = None, text: str | None = None) -> Prediction:
+        """Classify one image, or one text, with the model of that name."""
+        return await self._predict(f"/models/{name}/predict", image, text)
 
-    async def _predict(self, path: str, image: str) -> Prediction:
-        return Prediction.model_validate(await self.bento_service.front.predict_json({"image": image}, path))
+    async def _predict(self, path: str, image: str | None, text: str | None) -> Prediction:
+        content = {key: value for key, value in (("image", image), ("text", text)) if value is not None}
+        return Prediction.model_validate(await self.bento_service.front.predict_json(content, path))
 
     def __is_ready__(self) -> bool:
         return self.bento_service.front.ready

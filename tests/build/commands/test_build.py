@@ -26,7 +26,8 @@ def test_json_is_all_there_is_on_standard_output(
     assert Path(said["package"], "manifest.json").is_file()
     assert said["passed"]
     assert all(stage["cached"] for stage in said["stages"])
-    assert {model["name"] for model in said["models"]} == {"teacher", "student fp32", "student int8", "baseline"}
+    names = {"teacher", "student fp32", "student int8", "baseline logistic-regression"}
+    assert {model["name"] for model in said["models"]} == names
 
 
 def test_tables_show_models_gate_and_where_the_package_is(

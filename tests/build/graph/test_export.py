@@ -16,7 +16,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.graph.canonical import canonical_bytes
 from joulebox_build.graph.export import export
 from joulebox_build.graph.inference import outputs
-from joulebox_build.judge.baseline import fit_logistic_regression, to_onnx
+from joulebox_build.judge.linear import fit_logistic_regression, to_onnx
 
 GIVEN = ModelInput("image", "FP32", (1, 8, 8), np.asarray)
 SHAPE = GIVEN.shape

@@ -12,8 +12,8 @@ from joulebox_build import steps
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.judge import cost as costs
-from joulebox_build.judge.baseline import Linear, to_onnx
 from joulebox_build.judge.cost import Cost, energy_sources, measure
+from joulebox_build.judge.linear import Linear, to_onnx
 from joulebox_build.stage import Stages
 from laid import LaidHost
 

@@ -1,57 +1,49 @@
-"""Distillation moves a student towards its teacher's logits, and each epoch sees its own view."""
+"""Distillation weighs the teacher and the labels, and each epoch sees its own view, one of which is held."""
 
 import numpy as np
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from joulebox_build.data.dataset import Inputs
 from joulebox_build.recipe import Distillation
-from joulebox_build.train.distill import View, distillation, distillation_loss
-from joulebox_build.train.views import view
+from joulebox_build.train.distill import LazyViews, View, distillation, distillation_loss
+from joulebox_build.train.targets import Targets
+from joulebox_build.train.views import Mix
 
 LABELS = torch.tensor([0, 1])
+STUDENT, TEACHER = torch.tensor([[1.0, 2, 3], [0, 1, 0]]), torch.tensor([[2.0, 0, 1], [1, 5, 1]])
 
 
-def test_without_a_teacher_the_loss_is_cross_entropy() -> None:
-    student, teacher = torch.randn(2, 3), torch.randn(2, 3)
-    loss = distillation_loss(student, teacher, LABELS, temperature=4, teacher_weight=0)
-    assert torch.allclose(loss, cross_entropy(student, LABELS))
+@pytest.mark.parametrize("method", ["hinton", "decoupled"])
+def test_a_teacher_without_weight_leaves_the_labels_loss(method: str) -> None:
+    settings = Distillation(epochs=1, method=method, teacher_weight=0)
+    assert torch.allclose(
+        distillation_loss(STUDENT, TEACHER, Targets(LABELS), settings), cross_entropy(STUDENT, LABELS)
+    )
 
 
-def test_the_soft_loss_is_zero_for_the_teachers_own_logits_and_positive_for_others() -> None:
-    teacher = torch.tensor([[1.0, 2.0, 3.0], [3.0, 1.0, 0.0]])
-    same = distillation_loss(teacher + 5, teacher, LABELS, temperature=4, teacher_weight=1)
-    other = distillation_loss(-teacher, teacher, LABELS, temperature=4, teacher_weight=1)
-    assert abs(same.item()) < 1e-5
-    assert other.item() > 0.1
+@pytest.mark.parametrize("method", ["hinton", "decoupled"])
+def test_labels_without_weight_leave_nothing_to_learn_for_the_teachers_own_logits(method: str) -> None:
+    settings = Distillation(epochs=1, method=method, teacher_weight=1)
+    assert abs(distillation_loss(TEACHER, TEACHER, Targets(LABELS), settings).item()) < 1e-5
 
 
-def test_the_temperature_squared_keeps_the_soft_gradient_of_one_order() -> None:
-    teacher = torch.tensor([[0.1, 0.2, 0.3]])
-    norms: list[float] = []
-    for temperature in (4.0, 40.0):
-        student = torch.zeros(1, 3, requires_grad=True)
-        distillation_loss(student, teacher, LABELS[:1], temperature=temperature, teacher_weight=1).backward()
-        assert student.grad is not None
-        norms.append(student.grad.norm().item())
-    assert 0.5 < norms[0] / norms[1] < 2
+def test_without_a_teacher_there_are_the_labels_alone() -> None:
+    view = View(np.zeros((2, 1), np.float32), mix=Mix(np.asarray([1, 0]), np.asarray([0.5, 0.5], np.float32)))
+    batch = distillation([view], LABELS.numpy(), Distillation(epochs=1, method="none"))
+    _, loss_of = batch(0, np.asarray([1]))
+    both = (cross_entropy(STUDENT[:1], LABELS[:1]) + cross_entropy(STUDENT[:1], LABELS[1:])) / 2
+    assert torch.allclose(loss_of(STUDENT[:1]), both)
 
 
-def test_epochs_take_turns_with_the_views() -> None:
-    views = [View(np.full((2, 1, 1, 1), n, np.uint8), np.zeros((2, 2), np.float16)) for n in range(3)]
-    batch = distillation(views, np.asarray([0, 1]), Distillation(epochs=5))
-    seen = [int(batch(epoch, np.asarray([0]))[0].max()) for epoch in range(5)]
-    assert seen == [0, 1, 2, 0, 1]
+def test_epochs_take_turns_with_the_views_and_one_is_held() -> None:
+    made: list[int] = []
 
+    def make(number: int) -> View:
+        made.append(number)
+        return View(np.full((2, 1, 1, 1), number, np.uint8), np.zeros((2, 2), np.float16))
 
-def test_a_view_depends_on_seed_and_number_alone() -> None:
-    images = np.arange(64, dtype=np.uint8).reshape(4, 1, 4, 4)
-
-    def augment(images: Inputs, random: np.random.Generator) -> Inputs:
-        return images + random.integers(0, 100, (len(images), 1, 1, 1), np.uint8)
-
-    def draw(number: int, seed: int) -> bytes:
-        return view(images, number, seed=seed, augment=augment).tobytes()
-
-    assert draw(0, 0) == draw(0, 0)
-    assert len({draw(0, 0), draw(1, 0), draw(0, 1), draw(1, 1)}) == 4
+    batch = distillation(LazyViews(3, make), np.asarray([0, 1]), Distillation(epochs=5))
+    seen = [int(batch(epoch, np.asarray([each]))[0].max()) for epoch in range(5) for each in range(2)]
+    assert seen == [0, 0, 1, 1, 2, 2, 0, 0, 1, 1]
+    assert made == [0, 1, 2, 0, 1]

@@ -1,5 +1,6 @@
 """Training is repeatable, and one that was interrupted ends with the same weights as one that was not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from joulebox_build.data.dataset import Split
+from joulebox_build.errors import RecipeError
 from joulebox_build.progress import Silent
 from joulebox_build.recipe import Training
-from joulebox_build.train.fit import Epoch, Lesson, fit
-from joulebox_build.train.model import seeded
+from joulebox_build.train.fit import Epoch, Lesson, accuracies, as_dicts, fit, seconds
+from joulebox_build.train.memory import WORKSPACE, needed
+from joulebox_build.train.model import logits, seeded
 
 SETTINGS = Training(epochs=4, batch=16, learning_rate=0.1)
+WAYS = {
+    "sgd": SETTINGS,
+    "adamw": Training(epochs=4, batch=16, optimizer="adamw", learning_rate=0.01),
+    "averaged": Training(epochs=4, batch=16, learning_rate=0.1, average=0.5),
+    "patient": Training(epochs=4, batch=16, learning_rate=0.1, average=0.5, patience=3),
+}
 
 
 def network() -> nn.Module:
@@ -41,9 +50,9 @@ def weights(net: nn.Module) -> bytes:
     return safetensors.torch.save({name: value.contiguous() for name, value in net.state_dict().items()})
 
 
-def trained(checkpoint: Path | None = None) -> tuple[bytes, list[Epoch]]:
+def trained(checkpoint: Path | None = None, settings: Training = SETTINGS) -> tuple[bytes, list[Epoch]]:
     net = seeded(network, 0)
-    history = fit(net, lesson(), SETTINGS, Silent(), checkpoint)
+    history = fit(net, lesson(), settings, Silent(), checkpoint)
     return weights(net), history
 
 
@@ -51,19 +60,63 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert trained() == trained()
 
 
-def test_it_learns() -> None:
-    _, history = trained()
+@pytest.mark.parametrize("way", WAYS)
+def test_it_learns(way: str) -> None:
+    _, history = trained(settings=WAYS[way])
     assert len(history) == SETTINGS.epochs
     assert history[-1].validation_accuracy > 0.9
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, epoch: int) -> None:
+def test_interrupted_training_goes_on_to_the_same_bytes(tmp_path: Path, epoch: int, way: str) -> None:
+    checkpoint, settings = tmp_path / "checkpoint.pt", WAYS[way]
+    with pytest.raises(InterruptedError):
+        fit(seeded(network, 0), lesson(stop_at=epoch), settings, Silent(), checkpoint)
+    assert checkpoint.is_file()
+    assert trained(checkpoint, settings) == trained(settings=settings)
+
+
+def test_wall_time_adds_up_over_an_interruption(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(InterruptedError):
-        fit(seeded(network, 0), lesson(stop_at=epoch), SETTINGS, Silent(), checkpoint)
-    assert checkpoint.is_file()
-    assert trained(checkpoint) == trained()
+        fit(seeded(network, 0), lesson(stop_at=2), SETTINGS, Silent(), checkpoint)
+    before = torch.load(checkpoint, weights_only=True)["history"]
+    _, history = trained(checkpoint)
+    assert [epoch.seconds for epoch in history[:2]] == [epoch["seconds"] for epoch in before]
+    assert seconds(history) > sum(epoch["seconds"] for epoch in before) > 0
+    assert all("seconds" not in epoch for epoch in as_dicts(history)), "artifacts hold no timings"
+
+
+def test_it_stops_when_nothing_gets_better_and_keeps_the_best_epoch() -> None:
+    settings = Training(epochs=12, batch=16, learning_rate=0.1, patience=2)
+    net = seeded(network, 0)
+    history = fit(net, lesson(), settings, Silent())
+    found = accuracies(history)
+    best = found.index(max(found))
+    assert len(history) == best + 1 + 2 < 12
+    kept = logits(net, lesson().validation.inputs, lesson().encode).argmax(1)
+    assert (kept == lesson().validation.labels).mean() == found[best]
+
+
+def test_more_memory_than_the_recipe_allows_is_refused_before_training() -> None:
+    settings, given = (
+        SETTINGS.model_copy(update={"memory_mib": 100}),
+        replace(lesson(stop_at=0), data_bytes=200 * 2**20),
+    )
+    with pytest.raises(
+        RecipeError,
+        match=r"memory_mib: 100; training holds up to 297 MiB beside the libraries \(data 200\.0, .*: allow that",
+    ):
+        fit(seeded(network, 0), given, settings, Silent())
+
+
+def test_what_a_batch_holds_grows_with_it() -> None:
+    example = torch.zeros(2, 1, 6, 6)
+    small, large = (needed(network(), example, Training(epochs=1, batch=batch), 0).batch for batch in (10_000, 20_000))
+    assert large - WORKSPACE == 2 * (small - WORKSPACE)
+    values = 36 + 64 + 64 + 64 + 2  # image, after the convolution, norm and ReLU, logits
+    assert small - WORKSPACE >= 10_000 * 4 * values
 
 
 def test_a_damaged_checkpoint_means_starting_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from joulebox.engine import Engine, EngineError, open_engine, rungs
+from joulebox.engine import Engine, EngineError, open_engine
 from joulebox.engine.datatypes import NUMPY
 from joulebox.engine.onnxruntime import OnnxRuntimeEngine
 from joulebox.package import Package, PackageError, Variant, write_package
@@ -137,9 +137,3 @@ def test_weights_that_are_too_short_are_an_engine_error(tmp_path: Path, tiny: An
     package = tiny.external_package(tmp_path / "external", files={"variants/external.data": bytes(20)})
     with pytest.raises(EngineError, match="does not load"):
         opened(package)
-
-
-def test_the_ladder_tries_int8_before_fp32_and_knows_every_precision(tiny: Any) -> None:
-    names = ["fp64", "bf16", "fp16", "fp32", "mixed", "int8"]
-    variants = [Variant.model_validate(tiny.variant(name, name, "variants/x.onnx")) for name in names]
-    assert [variant.precision for variant in rungs(variants)][:2] == ["int8", "fp32"]

@@ -64,7 +64,7 @@ def test_it_says_what_the_native_api_takes_and_answers(server: str) -> None:
         operation = document["paths"][path]["post"]
         assert [parameter["name"] for parameter in operation["parameters"]] == names
         assert operation["requestBody"]["content"].keys() == {
-            "application/json", "multipart/form-data", "image/*", "application/octet-stream"
+            "application/json", "multipart/form-data", "image/*", "application/octet-stream", "text/plain"
         }  # fmt: skip
         assert operation["responses"].keys() == {"200", "400", "401", "404", "405", "413", "429", "503"}
 

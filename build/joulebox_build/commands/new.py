@@ -1,0 +1,54 @@
+"""`joulebox new`: a model folder that works, for somebody's own data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from joulebox_build.commands.build import Json
+from joulebox_build.errors import BuildError
+from joulebox_build.new.skeleton import skeleton, write_folder
+from joulebox_build.new.source import open_source
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+Name = Annotated[str, typer.Argument(help="The model's name: small letters, digits, '.', '_' and '-'.", metavar="NAME")]
+From = Annotated[Path, typer.Option("--from", help="The data: a folder of images by class, a .csv or an .npz file.")]
+Label = Annotated[str, typer.Option("--label", help="The column of a .csv file that says the class.")]
+Models = Annotated[Path, typer.Option("--models", help="Where the model's folder is made.")]
+
+
+def new(
+    name: Name, source: From, label: Label = "label", models: Models = Path("models"), as_json: Json = False
+) -> None:
+    """Make a recipe for your own data: MODELS/NAME with recipe.yaml, model.py, data.py and README.md."""
+    if not NAME.fullmatch(name):
+        raise BuildError(
+            f"the name {name!r} is not taken; expected small letters, digits, '.', '_' and '-', 63 at most"
+        )
+    place = models / name
+    if place.exists():
+        raise BuildError(f"{place} exists; choose another name, or remove it: nothing is overwritten")
+    found = open_source(source, label=label, seed=0)
+    files = skeleton(name, found, 0)
+    write_folder(place, files)
+    data = found.data
+    if as_json:
+        said = {
+            "folder": str(place),
+            "files": sorted(files),
+            "labels": list(data.labels),
+            "samples": {part: len(split) for part, split in data.splits().items()},
+            "input": list(data.train.inputs.shape[1:]),
+        }
+        typer.echo(json.dumps(said, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    samples = ", ".join(f"{len(split):,} {part}" for part, split in data.splits().items())
+    console.print(f"{place}: {len(data.labels)} classes; samples: {samples}", markup=False)
+    console.print(f"next: joulebox teacher {place}/recipe.yaml", markup=False)
+    console.print(f"then: joulebox build {place}/recipe.yaml --profile quick --out out/{name}", markup=False)

@@ -1,0 +1,177 @@
+"""A folder of images by class: `cats/1.jpg`, or `train/cats/1.jpg` beside `val/` and `test/`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from joulebox.http.images import open_image, pixel_count, stack
+from joulebox.package.manifest import ImagePreprocess
+from joulebox.runtime.errors import BadRequest
+from joulebox_build.data.adapters.split import check_classes, numbers, partition
+from joulebox_build.data.dataset import Dataset, Split
+from joulebox_build.errors import DataError
+
+PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+BYTES_MAX = 4 * 2**30  # of all images as the network sees them, which lie in memory
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The files of one part, and the name of each one's class."""
+
+    files: list[Path]
+    names: list[str]
+
+
+def read_folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_unreadable: int = 0) -> Dataset:
+    """Images uint8 `[N, C, H, W]`, decoded and resized by the device's own code.
+
+    Where there are no folders for validation or test, they are drawn from the training images.
+
+    Args:
+        skip_unreadable: so many files at most may be no readable image; they are left out and named.
+
+    Raises:
+        DataError: a class is empty or missing, a file is unreadable, or there is too much of it.
+    """
+    listed = list_images(path)
+    total = sum(len(part.files) for part in listed.values())
+    needed = total * preprocess.channels * preprocess.height * preprocess.width
+    if needed > BYTES_MAX:
+        raise DataError(
+            f"{path}: {total:,} images take {needed:,} bytes of memory, at most {BYTES_MAX:,}; make preprocess smaller"
+        )
+    reader = _Reader(preprocess, skip_unreadable)
+    read = {name: reader.read(part) for name, part in listed.items()}
+    reader.report(path, total)
+    classes = check_classes(path, read["train"].names)
+    return _dataset(path, classes, read, seed)
+
+
+def list_images(path: Path) -> dict[str, Listed]:
+    """The files of `train`, and of `validation` and `test` where these have folders; hidden files are passed over.
+
+    Raises:
+        DataError: it cannot be read, or a class is empty or missing in a part.
+    """
+    try:
+        inside = sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+        found = {part: _list(path / name) for part, names in PARTS.items() for name in names if name in inside}
+        listed = found if "train" in found else {"train": _list(path)}
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}; expected a folder of images by class") from error
+    known = set(listed["train"].names)
+    for part, content in listed.items():
+        missing = sorted(known ^ set(content.names))
+        if missing:
+            where = part if missing[0] in known else "train"
+            raise DataError(
+                f"{path}: {where} has no image of class {missing[0]!r}; every class needs some in each part"
+            )
+    return listed
+
+
+def _list(path: Path) -> Listed:
+    listed = Listed([], [])
+    classes = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if not classes:
+        raise DataError(f"{path} has no folders; expected one for each class, such as {path / 'cats'}/1.jpg")
+    for one in classes:
+        files = sorted(file for file in one.rglob("*") if file.is_file() and not file.name.startswith("."))
+        if not files:
+            raise DataError(f"{one} is empty; remove the folder, or put images of the class into it")
+        listed.files.extend(files)
+        listed.names.extend([one.name] * len(files))
+    return listed
+
+
+@dataclass(frozen=True)
+class _Part:
+    images: NDArray[np.uint8]
+    names: list[str]
+
+
+class _Reader:
+    """Reads images, and counts those that cannot be read."""
+
+    def __init__(self, preprocess: ImagePreprocess, skip_unreadable: int) -> None:
+        channels = preprocess.channels
+        plain = {"mean": [0.0] * channels, "std": [1 / 255] * channels, "layout": "NCHW"}
+        self._pixels = preprocess.model_copy(update=plain)  # makes pixels 0 to 255 of what the device makes normalised
+        self._limit = skip_unreadable
+        self._skipped: list[str] = []
+
+    def read(self, listed: Listed) -> _Part:
+        images = np.empty((len(listed.files), *self._pixels.shape), np.uint8)
+        names: list[str] = []
+        for file, name in zip(listed.files, listed.names, strict=True):
+            try:
+                images[len(names)] = np.rint(self._one(file))
+            except (OSError, BadRequest) as error:
+                self._skip(file, error)
+            else:
+                names.append(name)
+        return _Part(images[: len(names)], names)
+
+    def _one(self, file: Path) -> NDArray[np.float32]:
+        picture = open_image(file.read_bytes())
+        pixel_count([picture])
+        return stack([picture], self._pixels)[0]
+
+    def _skip(self, file: Path, error: OSError | BadRequest) -> None:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        self._skipped.append(file.name)
+        if len(self._skipped) > self._limit:
+            raise DataError(
+                f"{file}: {reason}; remove it, or let skip_unreadable in data.py be more than {self._limit}"
+            ) from error
+
+    def report(self, path: Path, total: int) -> None:
+        if self._skipped:
+            some = ", ".join(self._skipped[:5]) + (", …" if len(self._skipped) > 5 else "")
+            Console(stderr=True, highlight=False).print(
+                f"{path}: {len(self._skipped)} of {total} files are no readable images and left out: {some}",
+                markup=False,
+            )
+
+
+def _dataset(path: Path, classes: Sequence[str], read: dict[str, _Part], seed: int) -> Dataset:
+    splits = {name: Split(part.images, numbers(part.names, classes)) for name, part in read.items()}
+    for name, split in splits.items():
+        left = set(range(len(classes))) - set(split.labels.tolist())
+        if left:
+            raise DataError(f"{path}: {name} has no readable image of class {classes[min(left)]!r}")
+    missing = [name for name in PARTS if name not in splits]
+    train, *drawn = (
+        splits["train"].take(part) for part in partition(splits["train"].labels, 1 + len(missing), seed=seed)
+    )
+    parts = {**splits, "train": train, **dict(zip(missing, drawn, strict=True))}
+    return Dataset(tuple(classes), parts["train"], parts["validation"], parts["test"])
+
+
+def usual_size(path: Path, *, side_max: int = 64, looked_at: int = 200) -> tuple[int, int, int]:
+    """Channels, height and width for a network: of the images where these are small and of one size, else a square.
+
+    Raises:
+        DataError: as for `list_images`.
+    """
+    sizes: set[tuple[int, int]] = set()
+    colour = False
+    files = list_images(path)["train"].files
+    for file in files[:: max(1, len(files) // looked_at)]:
+        try:
+            picture: Image.Image = open_image(file.read_bytes())
+        except (OSError, BadRequest):
+            continue  # said when they are read
+        sizes.add((picture.height, picture.width))
+        colour = colour or picture.mode not in {"1", "L", "LA", "I;16"}
+    same = len(sizes) == 1 and max(next(iter(sizes))) <= side_max
+    height, width = next(iter(sizes)) if same else (side_max, side_max)
+    return (3 if colour else 1), height, width

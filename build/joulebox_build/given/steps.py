@@ -1,0 +1,80 @@
+"""The stages of a build without training."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from joulebox.host import describe_host
+from joulebox_build.finished import MODEL, Model
+from joulebox_build.given.int8 import in_int8
+from joulebox_build.given.job import GivenJob
+from joulebox_build.graph.export import export
+from joulebox_build.graph.inference import mean_outputs
+from joulebox_build.judge.cost import Cost, energy_sources, measure
+from joulebox_build.judge.speed import speedup
+from joulebox_build.progress import bar
+from joulebox_build.steps.artifacts import FIGURES, LOGITS, as_json, described, from_npy, npy
+from joulebox_build.train.model import parameters
+
+
+def fp32(job: GivenJob) -> Model:
+    """The model as it was published, as ONNX."""
+
+    def make(_: Path) -> dict[str, bytes]:
+        network = job.network()
+        return {MODEL: export(network, job.given), FIGURES: as_json(parameters(network))}
+
+    made = job.run("export", {"model": job.digests["model"], "input": described(job.given)}, make)
+    return Model("fp32", (made,), made.json(FIGURES), job.given)
+
+
+def int8(job: GivenJob, reference: Model) -> Model:
+    """The same in int8, calibrated on the first of the samples for that."""
+    settings = job.profile.quantize
+    inputs = {"model": reference.digest, "data": job.digests["calibration"], "settings": settings.model_dump()}
+
+    def make(_: Path) -> dict[str, bytes]:
+        samples = job.data.calibration[: settings.samples]
+        floats = settings.float_convolutions
+        return {MODEL: in_int8(reference.content, samples, job.given, float_convolutions=floats)}
+
+    return Model("int8", (job.run("quantize", inputs, make),), reference.parameters, job.given)
+
+
+def answers(job: GivenJob, model: Model) -> NDArray[np.float32]:
+    """The model's logits `[N, classes]` of the test samples."""
+
+    def make(_: Path) -> dict[str, bytes]:
+        with bar(f"{model.name} on test samples", 1) as progress:
+            return {LOGITS: npy(mean_outputs(model.contents, job.given.encode, job.data.test, progress))}
+
+    made = job.run("answer", {"model": model.digest, "data": job.digests["test"]}, make, of=model.name)
+    return from_npy(made.files[LOGITS])
+
+
+def times_as_fast(job: GivenJob, reference: Model, candidate: Model) -> float:
+    """The candidate, on this machine; kept like all else."""
+    sample = job.given.encode(job.data.calibration[:1])
+    inputs = {"models": [reference.digest, candidate.digest], "host": describe_host(os.environ).fingerprint}
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: as_json(speedup(reference.content, candidate.content, sample))}
+
+    return job.run("speedup", inputs, make).json(FIGURES)
+
+
+def cost(job: GivenJob, model: Model) -> Cost:
+    """On this machine; kept like all else."""
+    sample, energy = job.given.encode(job.data.calibration[:1]), energy_sources()
+    devices = [[meter.device.name, meter.device.reader, meter.device.note] for meter in energy.meters]
+    inputs = {"model": model.digest, "host": describe_host(os.environ).fingerprint, "energy": devices}
+
+    def make(_: Path) -> dict[str, bytes]:
+        return {FIGURES: as_json(asdict(measure(model.contents, sample, energy)))}
+
+    return Cost(**job.run("measure", inputs, make, of=model.name).json(FIGURES))

@@ -1,0 +1,1 @@
+"""`joulebox new`: a recipe for somebody's own data."""

@@ -1,0 +1,61 @@
+"""What a search tries, and what it looks for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+
+from joulebox_build.recipe.section import Fraction, Positive, Section
+
+Number = StrictInt | StrictFloat
+Value = StrictBool | StrictInt | StrictFloat | str
+Objective = Literal["accuracy", "bytes", "latency", "joules"]
+
+
+class Range(Section):
+    """Numbers from `low` to `high`, both included; whole ones where both are whole."""
+
+    low: Number
+    high: Number
+    step: Annotated[Number, Field(gt=0)] | None = None
+    log: bool = False  # even in the logarithm
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Range:
+        if self.low >= self.high:
+            raise ValueError(f"search.space: low {self.low} must be less than high {self.high}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("search.space: log needs a low above 0, and no step")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        return all(isinstance(each, int) for each in (self.low, self.high, self.step or 1))
+
+
+class Choices(Section):
+    """One of these."""
+
+    choices: Annotated[tuple[Value, ...], MinLen(1)]
+
+
+class Search(Section):
+    """For `joulebox search`: keys of a profile, such as `distill.temperature`, with what to try for each."""
+
+    space: Annotated[dict[str, Range | Choices], MinLen(1)]
+    objectives: Annotated[tuple[Objective, ...], MinLen(1)] = (
+        "accuracy",
+        "bytes",
+    )  # of the int8 student, on validation data
+    trials: Positive = 30  # until a study has so many
+    sampler: Literal["tpe", "nsga2"] = "tpe"
+    stop_after: Positive = 3  # epochs of training, from when on a trial that is far behind is stopped
+    stop_margin: Fraction = 0.02  # how far: below every finished trial at that epoch, by so much accuracy
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Search:
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"search.objectives: {', '.join(self.objectives)}; expected each at most once")
+        return self

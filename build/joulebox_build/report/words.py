@@ -1,0 +1,88 @@
+"""How the report writes figures; what is not known says so, and is never 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from joulebox.bench.words import joules_and_half, scaled_joules
+
+UNKNOWN = "unknown"
+KILO = 1000
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f}\u00a0%"
+
+
+def points(value: float) -> str:
+    """A difference of two fractions."""
+    return f"{100 * value:+.2f} points".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def size(value: float | None) -> str:
+    """Bytes in a good unit, three digits."""
+    if value is None:
+        return UNKNOWN
+    for unit in ("B", "kB", "MB"):
+        if value < KILO:
+            return f"{value:.3g} {unit}"
+        value /= KILO
+    return f"{value:,.3g} GB"
+
+
+def time(value: float | None) -> str:
+    """Seconds in a good unit, three digits."""
+    if value is None:
+        return UNKNOWN
+    if value < 1e-3:
+        return f"{1e6 * value:.3g} µs"
+    if value < 1:
+        return f"{1e3 * value:.3g} ms"
+    return f"{value:.3g} s" if value < 60 else f"{value / 60:,.3g} min"
+
+
+def joules(value: float | None) -> str:
+    return UNKNOWN if value is None else scaled_joules(value)
+
+
+def energy(cost: Mapping[str, Any]) -> str:
+    """Of one inference above rest, with half its interval where it has one."""
+    value, interval = cost["joules_per_inference"], cost["ci95"]
+    return joules(value) if value is None or interval is None else joules_and_half(value, (interval[0], interval[1]))
+
+
+def ratio(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3g} ×"
+
+
+def beside(value: float, other: float) -> str:
+    """How many times the other it is, or what part of it."""
+    return f"1/{other / value:.3g} of" if value < other else f"{value / other:.3g} ×"
+
+
+def amount(value: float | None) -> str:
+    """Three digits of whatever unit stands beside it."""
+    if value is None:
+        return UNKNOWN
+    if abs(value) >= 100 or value == 0:
+        return f"{value:,.0f}"
+    digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return digits.rstrip("0").rstrip(".")
+
+
+def limit(value: float | None) -> str:
+    """A figure of the gate."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= KILO else f"{value:.6g}"
+
+
+FILTERS = {
+    each.__name__: each for each in (percent, points, count, size, time, joules, energy, ratio, beside, amount, limit)
+}

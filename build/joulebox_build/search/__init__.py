@@ -1,0 +1,1 @@
+"""Searching over a recipe: an Optuna study whose trials are builds without a look at the test data."""

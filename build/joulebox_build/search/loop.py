@@ -1,0 +1,110 @@
+"""The search itself: trial after trial, until there are enough or the budget is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import optuna
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from joulebox_build.errors import BuildError
+from joulebox_build.job import Job
+from joulebox_build.recipe import Search
+from joulebox_build.search import owner
+from joulebox_build.search.budget import Budget
+from joulebox_build.search.space import distributions, with_values
+from joulebox_build.search.stopping import Stopping
+from joulebox_build.search.study import ERROR, counted, finished, sampler
+from joulebox_build.search.trial import run
+from joulebox_build.train.fit import Epoch
+
+FAILURES_MAX = 3  # without a trial that was finished: then something is wrong with all of them
+
+
+class _Spent(Exception):
+    """The budget is used up in the middle of a trial."""
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What a process searches, and how much of it; `say` is told of each trial that ended."""
+
+    job: Job
+    search: Search
+    study: Study
+    budget: Budget
+    trials: int
+    say: Callable[[str], None]
+
+
+def hunt(this: Hunt) -> str:
+    """Runs trials; why it ended.
+
+    Raises:
+        BuildError: what is wrong with every trial.
+    """
+    while True:
+        lost = owner.take_up(this.study)
+        if lost:
+            this.say(f"{lost} trial{'s' * (lost > 1)} of processes that were killed: to be tried again")
+        number = len(counted(this.study))
+        if number >= this.trials:
+            return f"the study has {number} trials"
+        spent = this.budget.spent()
+        if spent:
+            return spent
+        this.study.sampler = sampler(this.search, this.job.recipe.seed, number)
+        trial = this.study.ask(distributions(this.search))
+        try:
+            owner.claim(trial)
+            _run(this, trial)
+        except _Spent as error:
+            owner.give_back(this.study, trial)
+            return str(error)
+        except BaseException:  # Ctrl-C, or an error of ours
+            owner.give_back(this.study, trial)
+            raise
+
+
+def _run(this: Hunt, trial: Trial) -> None:
+    stopping = Stopping(this.study, trial, this.search)
+
+    def on_epoch(epoch: Epoch) -> None:
+        owner.beat(trial)
+        stopping.epoch(epoch.validation_accuracy)
+        spent = this.budget.spent()
+        if spent:
+            raise _Spent(f"{spent}; trial {trial.number} goes on where it is next time")
+
+    try:
+        job = replace(this.job, profile=with_values(this.job.profile, trial.params), on_epoch=on_epoch)
+        figures = run(job, this.search.objectives)
+        values = [figures.value(objective) for objective in this.search.objectives]
+    except optuna.TrialPruned as stopped:
+        this.study.tell(trial, state=TrialState.PRUNED)
+        this.say(f"trial {trial.number} stopped: {stopped}")
+    except BuildError as error:
+        trial.set_user_attr(ERROR, str(error))
+        this.study.tell(trial, state=TrialState.FAIL)
+        this.say(f"trial {trial.number} failed: {error}")
+        if not finished(this.study) and sum(map(_failed, counted(this.study))) >= FAILURES_MAX:
+            raise
+    else:
+        for name, value in asdict(figures).items():
+            trial.set_user_attr(name, value)
+        this.study.tell(trial, values)
+        this.say(
+            f"trial {trial.number}: {described(trial.params)}: accuracy {figures.accuracy:.2%}, {figures.bytes:,} bytes"
+        )
+
+
+def _failed(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.FAIL
+
+
+def described(values: dict[str, object]) -> str:
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in sorted(values.items())
+    )

@@ -1,0 +1,197 @@
+"""A recipe whose student is given: nothing is trained, int8 is held against float, and the gate decides."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+
+from joulebox.package import open_package
+from joulebox_build.commands.build import build
+from joulebox_build.commands.teacher import teacher
+from joulebox_build.data.unlabelled import Unlabelled
+from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
+from joulebox_build.given.int8 import first_layers
+
+MODEL = """
+import torch
+from torch import nn
+
+def given():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2), nn.ReLU6(),
+        nn.Conv2d(16, 16, 3, groups=16), nn.ReLU6(),
+        nn.Conv2d(16, 16, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 4),
+    )
+"""
+DATA = """
+import numpy as np
+from joulebox_build.data.unlabelled import Unlabelled
+
+def patches(count, seed):
+    random = np.random.default_rng(seed)
+    return (random.integers(0, 256, (count, 3, 1, 1)) + random.integers(-9, 9, (count, 3, 16, 16))).clip(0, 255).astype(np.uint8)
+
+def load():
+    return Unlabelled(("a", "b", "c", "d"), patches(30, 0), patches(60, 1), {"half": np.repeat(["first", "second"], 30)})
+"""
+RECIPE: dict[str, Any] = {
+    "schema_version": 1,
+    "name": "patches",
+    "student": "given",
+    "model": "model.py",
+    "data": "data.py",
+    "preprocess": {"kind": "image", "height": 16, "width": 16, "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3},
+    "golden": {"samples": 4},
+    "profiles": {
+        "full": {
+            "quantize": {"samples": 30, "float_convolutions": 1},
+            "gate": {
+                "agreement_min": 0.7,
+                "sure_agreement_min": 0.7,
+                "sure": 0.26,
+                "speedup_min": 0.001,
+                "bytes_max": 20000,
+            },
+        }
+    },
+}
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes the model folder, its gate edited, and gives the recipe's path."""
+
+    def write(**limits: float) -> Path:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        recipe = yaml.safe_load(yaml.safe_dump(RECIPE))
+        recipe["profiles"]["full"]["gate"].update(limits)
+        for name, text in (("model.py", MODEL), ("data.py", DATA), ("recipe.yaml", yaml.safe_dump(recipe))):
+            (folder / name).write_text(text, "utf-8")
+        return folder / "recipe.yaml"
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def cache(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One for all tests here: what a stage made of the same inputs is the same."""
+    monkeypatch.setenv("JOULEBOX_CACHE", str(shared))
+    return shared
+
+
+@pytest.fixture(autouse=True)
+def _short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("joulebox_build.judge.speed.TURNS", 3)
+
+
+def test_the_package_has_both_forms_and_its_evidence_says_how_often_they_agree(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(write(), tmp_path / "out", "full", as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["passed"]
+    manifest = open_package(tmp_path / "out").manifest
+    assert [variant.precision for variant in manifest.variants] == ["int8", "fp32"]
+    assert manifest.labels == ["a", "b", "c", "d"]
+    report = json.loads((tmp_path / "out/current/report.json").read_text("utf-8"))
+    assert set(report["agreement"]["groups"]["half"]) == {"first", "second"}
+    assert report["samples"] == {"calibration": 30, "test": 60}
+    assert "accuracy" not in json.dumps(report)
+
+
+def test_building_again_makes_nothing_anew_and_the_same_version(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write()
+    first, second = (_built(recipe, tmp_path / name, capsys) for name in ("one", "two"))
+    assert first["version"] == second["version"]
+    assert all(stage["cached"] for stage in second["stages"])
+
+
+def _built(recipe: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    build(recipe, out, "full", as_json=True)
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("agreement_min", 1.0), ("sure_agreement_min", 1.0), ("speedup_min", 1000.0), ("bytes_max", 100)],
+)
+def test_each_limit_out_of_reach_fails_the_build_and_is_named(
+    write: Write, tmp_path: Path, limit: str, value: float
+) -> None:
+    recipe = write(**{limit: value})
+    if limit.endswith("agreement_min"):  # the first answer of int8 turned round
+        (recipe.parent / "model.py").write_text(MODEL.replace("nn.Linear(16, 4)", "Rough()") + ROUGH, "utf-8")
+    with pytest.raises(GateError, match=f"{limit} is "):
+        build(recipe, tmp_path / "out", "full")
+    assert not (tmp_path / "out").exists()
+
+
+ROUGH = """
+class Rough(nn.Module):
+    '''So many near ties that int8 gets some of them wrong.'''
+    def forward(self, x):
+        return (x[:, :4] - x[:, 4:8]) * 2e4 % 1.0
+"""
+
+
+def test_where_float_is_sure_of_nothing_the_limit_cannot_be_checked(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"at least 1 for none of the 60 test samples; lower gate\.sure"):
+        build(write(sure=1.0), tmp_path / "out", "full")
+
+
+def test_nothing_of_it_can_be_trained(write: Write) -> None:
+    with pytest.raises(RecipeError, match="its student is given, so that nothing is trained"):
+        teacher(write())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("def load():\n    return 3\n", "returned int; expected Unlabelled"),
+        (DATA.replace("16, 16", "8, 8"), r"calibration is uint8 \[30, 3, 8, 8\]; preprocess says images uint8"),
+        (DATA.replace("patches(30, 0)", "patches(60, 1)[:7]"), "7 samples are both in calibration and in test"),
+        (DATA.replace("patches(30, 0)", "patches(0, 0)"), "calibration has no sample"),
+        (DATA.replace(", 30)}", ", 31)}"), r"groups: half has shape \[62\]; expected one for each of 60"),
+    ],
+)
+def test_data_that_cannot_be_right_are_refused_in_one_line(
+    write: Write, tmp_path: Path, data: str, message: str
+) -> None:
+    recipe = write()
+    (recipe.parent / "data.py").write_text(data, "utf-8")
+    with pytest.raises(BuildError, match=message) as caught:
+        build(recipe, tmp_path / "out", "full")
+    assert "\n" not in str(caught.value)
+
+
+def test_digests_change_with_any_sample_or_group() -> None:
+    one, other = np.zeros((2, 1, 2, 2), np.uint8), np.ones((2, 1, 2, 2), np.uint8)
+    first = Unlabelled(("a",), one, other).digests()
+    assert Unlabelled(("a",), one, other + np.uint8(1)).digests()["test"] != first["test"]
+    assert Unlabelled(("a",), one, other, {"x": np.asarray(["p", "q"])}).digests()["test"] != first["test"]
+
+
+def test_the_first_layers_are_those_up_to_a_convolution() -> None:
+    helper = onnx.helper
+    operations = ["Conv", "Clip", "Conv", "Clip", "Gemm"]
+    nodes = [helper.make_node(kind, [], [], name=str(number)) for number, kind in enumerate(operations)]
+    model = helper.make_model(helper.make_graph(nodes, "model", [], [])).SerializeToString()
+    assert first_layers(model, 0) == []
+    assert first_layers(model, 2) == ["0", "1", "2"]
+    assert first_layers(model, 9) == ["0", "1", "2", "3", "4"]

@@ -1,0 +1,44 @@
+"""A gain is said with its interval over seeds, and no more than that allows."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_rel
+
+from joulebox_build.judge.study import Arm, paired, study, verdict
+
+ACCURACIES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10)
+
+
+@given(ACCURACIES)
+def test_the_interval_is_that_of_the_paired_t_test(pairs: list[tuple[float, float]]) -> None:
+    first, second = np.asarray(pairs).T
+    if np.ptp(first - second) < 1e-6:
+        return
+    gain, (low, high) = paired((first - second).tolist())
+    expected = ttest_rel(first, second).confidence_interval(0.95)
+    assert (gain, low, high) == pytest.approx(((first - second).mean(), expected.low, expected.high))
+
+
+@pytest.mark.parametrize(
+    ("gain", "interval", "said"),
+    [
+        (0.005, (0.003, 0.007), "the teacher helps by 0.50 points [0.30, 0.70]"),
+        (-0.002, (-0.003, -0.001), "the teacher hurts by 0.20 points [0.10, 0.30]"),
+        (0.001, (-0.002, 0.004), "the teacher does not help here: +0.10 points [-0.20, 0.40]"),
+        (0.0, (0.0, 0.0), "the teacher does not help here: +0.00 points [0.00, 0.00]"),
+    ],
+)
+def test_the_verdict_is_one_plain_sentence(gain: float, interval: tuple[float, float], said: str) -> None:
+    assert verdict(gain, interval) == said
+
+
+def test_a_study_is_of_test_figures_and_goes_into_json() -> None:
+    taught, alone = Arm("hinton", (0.1, 0.1), (0.9, 0.91)), Arm("none", (0.9, 0.9), (0.89, 0.9))
+    found = study((0, 1), 3, taught, alone)
+    assert found.gain == pytest.approx(0.01)
+    assert json.loads(json.dumps(asdict(found)))["alone"]["test"] == [0.89, 0.9]

@@ -1,0 +1,204 @@
+"""`joulebox search` on the tiny recipe: real studies, alone, resumed, and of several processes one of which is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from joulebox_build.commands.search import search
+from joulebox_build.errors import BuildError, RecipeError
+from joulebox_build.recipe import load_recipe
+
+SPACE = {
+    "distill.temperature": {"low": 1.0, "high": 8.0, "log": True},
+    "student.width": {"low": 4, "high": 12, "step": 4},
+}
+
+
+@pytest.fixture
+def searched(folder: Path, write_recipe: Any) -> Any:
+    """Writes the tiny recipe with a search, and a student whose width can be chosen."""
+    model = folder / "model.py"
+    text = model.read_text("utf-8").replace(
+        "def student():\n    return net(8)", "def student(width=8):\n    return net(width)"
+    )
+    model.write_text(text, "utf-8")
+
+    def write(seed: int = 3, **changed: Any) -> Path:
+        def edit(recipe: dict[str, Any]) -> None:
+            recipe["profiles"]["quick"]["distill"].update(epochs=2, views=1, samples=300)
+            recipe["seed"] = seed
+            recipe["search"] = {"space": SPACE, "trials": 2, **changed}
+
+        return write_recipe(folder, edit)
+
+    return write
+
+
+def as_json(recipe: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
+    capsys.readouterr()
+    search(recipe, "quick", **{"as_json": True, **options})
+    return json.loads(capsys.readouterr().out)
+
+
+def test_trials_are_made_judged_on_validation_drawn_and_the_smallest_written(
+    searched: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = searched()
+    stages: list[tuple[str, str]] = []
+    run = __import__("joulebox_build.stage").stage.Stages.run
+    monkeypatch.setattr(
+        "joulebox_build.stage.Stages.run",
+        lambda self, stage, *rest, of="": (stages.append((stage, of)), run(self, stage, *rest, of=of))[1],
+    )
+    made = as_json(recipe, capsys, plot=tmp_path / "front.svg", write=recipe.parent / "best.yaml")
+    assert [trial["state"] for trial in made["trials"]] == ["complete", "complete"]
+    for trial in made["trials"]:
+        assert trial["values"].keys() == SPACE.keys()
+        assert trial["latency"] is None
+        assert trial["bytes"] > 1000
+    assert made["front"]
+    assert "<svg" in (tmp_path / "front.svg").read_text("utf-8")
+    assert made["smallest"] in made["front"]
+    best = load_recipe(recipe.parent / "best.yaml")
+    assert best.search is None
+    values = made["trials"][made["smallest"]]["values"]
+    assert best.profile("quick").student == {"width": values["student.width"]}
+    assert best.profile("quick").distill.temperature == values["distill.temperature"]
+    assert not [stage for stage in stages if stage[0] == "duplicates" or stage[1].endswith("test")]
+    again = as_json(recipe, capsys)
+    assert again["trials"] == made["trials"]
+    assert again["ended"] == "the study has 2 trials"
+    search(recipe, "quick")
+    assert f"trial {made['smallest']}" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        ({"space": {"distill.depth": {"low": 1, "high": 2}}}, {}, "search.space: distill.depth"),
+        ({"objectives": ["accuracy"]}, {"plot": Path("x.png")}, "--plot: search.objectives names only accuracy"),
+        ({}, {"plot": Path("x.pdf")}, r"--plot x.pdf: expected a name that ends in .png or .svg"),
+        ({}, {"write": Path("/elsewhere/x.yaml")}, "--write /elsewhere/x.yaml: expected a file in"),
+        ({}, {"storage": "sqlite:////nowhere/at/all.db"}, "--storage sqlite:////nowhere/at/all.db cannot be opened"),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(searched: Any, changed: Any, options: Any, message: str) -> None:
+    with pytest.raises(BuildError, match=message):
+        search(searched(**changed), "quick", **options)
+
+
+def test_a_recipe_without_a_search_is_refused(folder: Path) -> None:
+    with pytest.raises(RecipeError, match="search: missing"):
+        search(folder / "recipe.yaml")
+
+
+def test_joules_that_nobody_says_cannot_be_an_objective(
+    searched: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOULEBOX_SYSFS", str(tmp_path))
+    monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
+    with pytest.raises(RecipeError, match=r"search\.objectives: joules: nothing on this host says them"):
+        search(searched(objectives=["accuracy", "joules"]), "quick")
+
+
+@pytest.mark.slow
+def test_a_time_budget_that_runs_out_in_a_trial_leaves_it_for_the_next_time(
+    searched: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = searched()
+    first = as_json(recipe, capsys, time_budget=0.01)
+    assert "the time budget is used up" in first["ended"]
+    assert all(trial["state"] != "complete" for trial in first["trials"])
+    assert [trial["state"] for trial in as_json(recipe, capsys)["trials"]].count("complete") == 2
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_trials(
+    searched: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = searched(trials=4)
+    first = as_json(recipe, capsys, storage=str(tmp_path / "first"))
+    monkeypatch.setenv("JOULEBOX_CACHE", str(tmp_path / "empty"))
+    second = as_json(recipe, capsys, storage=str(tmp_path / "second"))
+    assert first == second
+
+
+@pytest.mark.slow
+def test_latency_is_measured_and_a_trial_that_cannot_be_made_fails_alone(
+    searched: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"prune.macs": {"choices": [0.9, 0.0001]}, "prune.epochs": {"choices": [1]}}
+    made = as_json(searched(seed=1, space=space, objectives=["accuracy", "latency"], trials=3), capsys)
+    states = {trial["values"]["prune.macs"]: trial["state"] for trial in made["trials"]}
+    assert states == {0.9: "complete", 0.0001: "fail"}
+    for trial in made["trials"]:
+        if trial["state"] == "fail":
+            assert "cannot be met" in trial["error"]
+        else:
+            assert trial["latency"] > 0
+
+
+COMMAND = """
+import sys
+from pathlib import Path
+from joulebox_build.commands.search import search
+search(Path(sys.argv[1]), "quick", as_json=True)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_study_and_a_killed_ones_trial_is_tried_again(
+    searched: Any, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    recipe = searched(trials=5)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", COMMAND, str(recipe)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen(command, env=environment, **quiet) for _ in range(2)]
+    try:
+        storage = optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(str(_there(cache / "studies.journal")))
+        )
+        victim = _running(storage, {process.pid for process in processes})
+        os.kill(victim, signal.SIGKILL)
+        assert [process.wait(100) for process in processes if process.pid != victim] == [0]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    made = as_json(recipe, capsys)
+    states = [trial["state"] for trial in made["trials"]]
+    assert states.count("complete") == 5
+    assert states.count("fail") == 1
+    assert set(states) == {"complete", "fail"}
+    (lost,) = (trial for trial in made["trials"] if trial["state"] == "fail")
+    assert lost["values"] in [trial["values"] for trial in made["trials"] if trial["state"] == "complete"]
+
+
+def _there(path: Path) -> Path:
+    for _ in range(600):
+        if path.is_file() and path.stat().st_size > 0:
+            return path
+        time.sleep(0.1)
+    raise TimeoutError(path)
+
+
+def _running(storage: optuna.storages.BaseStorage, processes: set[int]) -> int:
+    """A process in the middle of a trial, while the other one has one, too."""
+    for _ in range(600):
+        for study in storage.get_all_studies():
+            trials = storage.get_all_trials(study._study_id, states=(TrialState.RUNNING,))
+            owners = {trial.user_attrs["owner"][1] for trial in trials if "owner" in trial.user_attrs}
+            if owners == processes:
+                return min(processes)
+        time.sleep(0.1)
+    raise TimeoutError

@@ -1,0 +1,89 @@
+"""Which variant a host tries first: GPUs before CPUs, and within one provider what was measured on this very host."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onnxruntime import get_available_providers
+from prometheus_client import CollectorRegistry
+
+from joulebox.engine import rungs
+from joulebox.host import describe_host
+from joulebox.metrics import Metrics
+from joulebox.package import Package, PackageError, write_package
+from joulebox.runtime.model import Model
+from joulebox.runtime.records import Records
+from joulebox.runtime.settings import Settings
+
+GPU = {"CUDAExecutionProvider": "gpu", "TensorrtExecutionProvider": "trt", "CPUExecutionProvider": "cpu"}
+
+
+@pytest.fixture
+def packed(tiny: Any, tmp_path: Path) -> Any:
+    """A package with variants of these providers and precisions, all of one file, and evidence of their latencies."""
+
+    def pack(*kinds: tuple[str, str], latency: Any = None) -> Package:
+        variants = [
+            {**tiny.variant(f"{GPU[provider]}-{precision}", precision, "variants/cpu-fp32.onnx"), "provider": provider}
+            for provider, precision in kinds
+        ]
+        evidence = {} if latency is None else {"latency.json": json.dumps(latency).encode()}
+        return write_package(tmp_path / "package", tiny.fields(variants=variants), tiny.files(), evidence)
+
+    return pack
+
+
+CPU = [("CPUExecutionProvider", precision) for precision in ("fp64", "bf16", "fp16", "fp32", "mixed", "int8")]
+
+
+def names(package: Package) -> list[str]:
+    return [variant.name for variant in rungs(package)]
+
+
+def test_tensorrt_comes_before_cuda_before_the_cpu_and_int8_before_fp32(packed: Any) -> None:
+    package = packed(*CPU, ("CUDAExecutionProvider", "fp16"), ("TensorrtExecutionProvider", "int8"))
+    assert names(package)[:4] == ["trt-int8", "gpu-fp16", "cpu-int8", "cpu-fp32"]
+    assert len(names(package)) == 8
+
+
+def said(**seconds: float) -> dict[str, Any]:
+    latencies = {name.replace("_", "-"): value for name, value in seconds.items()}
+    return {"host": describe_host(os.environ).fingerprint, "latency_s": latencies}
+
+
+TWO = [("CPUExecutionProvider", "fp32"), ("CPUExecutionProvider", "int8"), ("CUDAExecutionProvider", "fp16")]
+
+
+def test_what_is_slower_on_this_host_is_not_preferred_here(packed: Any) -> None:
+    assert names(packed(*TWO, latency=said(cpu_fp32=1e-4, cpu_int8=2e-4))) == ["gpu-fp16", "cpu-fp32", "cpu-int8"]
+
+
+def test_what_was_measured_on_another_host_changes_nothing(packed: Any) -> None:
+    elsewhere = {**said(cpu_fp32=1e-4, cpu_int8=2e-4), "host": "another"}
+    assert names(packed(*TWO, latency=elsewhere)) == ["gpu-fp16", "cpu-int8", "cpu-fp32"]
+
+
+@pytest.mark.parametrize("latency", [said(cpu_fp32=1e-4), {}, [], {"host": 1, "latency_s": 2}])
+def test_half_measured_or_of_another_form_it_changes_nothing(packed: Any, latency: Any) -> None:
+    assert names(packed(*TWO, latency=latency)) == ["gpu-fp16", "cpu-int8", "cpu-fp32"]
+
+
+def test_evidence_that_was_changed_is_refused(packed: Any) -> None:
+    package = packed(*TWO, latency=said(cpu_fp32=1e-4, cpu_int8=2e-4))
+    (package.folder / "latency.json").write_text("{}")
+    with pytest.raises(PackageError, match="latency"):
+        rungs(package)
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in get_available_providers(), reason="this host may have a GPU")
+def test_a_host_without_the_provider_steps_down_and_says_why(packed: Any) -> None:
+    package = packed(*TWO)
+    records = Records(package.folder.parent / "work-1")
+    model = Model(package, Settings(), Metrics(CollectorRegistry()), records)
+    model.load()
+    assert model.running.variant.name == "cpu-int8"
+    (step,) = model.fallbacks
+    assert (step.from_variant, step.to_variant) == ("gpu-fp16", "cpu-int8")
+    assert "CUDAExecutionProvider is not in this build of onnxruntime" in step.reason
