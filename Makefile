@@ -10,6 +10,7 @@ INSTALLED := .venv/.installed
 DATA := /usr/share/datasets/fashion-mnist
 RECIPE := models/fashion/recipe.yaml
 PACKAGE := models/fashion/package
+SPREAD := -n logical --dist loadfile # tests wait for servers more than they compute
 
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -57,10 +58,10 @@ demo: install data ## build a small model, pack it, serve it, ask it, show what 
 	@$(BIN)/python deploy/demo.py
 
 test: lint data ## lint and the fast tests
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' $(SPREAD)
 
 test-all: test wheel bench-tools browser ## test, then the slow ones: bento in a fresh environment, rebuild, sizes, Python 3.10
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(SPREAD)
 	@$(MAKE) test-py310
 
 test-py310: ## the device's tests but the longest under Python 3.10, where there is one that runs

@@ -21,9 +21,9 @@ from joulebox_build.report.datacard import data_card
 from joulebox_build.report.making import making
 from joulebox_build.report.rates import rates_of
 from joulebox_build.report.sample import Sample, sample_of
+from joulebox_build.steps.artifacts import CHOICE
 
 EXPLAINED_MISTAKES = 4
-CHOICE = "choice.json"
 
 
 @dataclass(frozen=True)

@@ -57,19 +57,20 @@ def teacher() -> nn.Module:
     )
 
 
-def student() -> nn.Module:
-    """A ResNet of 55 k parameters, 5 M multiply-accumulates.
+def student(first: int = 16, second: int = 32, third: int = 36) -> nn.Module:
+    """A ResNet of three widths; as it is, 58 k parameters and 21 M multiply-accumulates.
 
     Plain convolutions: int8 engines run them faster than fp32, which they do not for depthwise ones of this size.
     """
     return nn.Sequential(
-        conv(1, 16),
-        conv(16, 32, stride=2),  # 14 x 14
-        Residual(conv(32, 32)),
-        conv(32, 40, stride=2),  # 7 x 7
-        Residual(conv(40, 40)),
-        Residual(conv(40, 40)),
+        conv(1, first),
+        conv(first, second),
+        nn.MaxPool2d(2),  # 14 x 14
+        Residual(conv(second, second), conv(second, second)),
+        conv(second, third),
+        nn.MaxPool2d(2),  # 7 x 7
+        Residual(conv(third, third), conv(third, third)),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(40, 10),
+        nn.Linear(third, 10),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -32,6 +33,13 @@ def pages(root: Path) -> list[Path]:
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
+@functools.cache
+def options(command: str) -> str:
+    """What `joulebox COMMAND --help` shows."""
+    words, room = [BIN / "joulebox", command, "--help"], {"COLUMNS": "200"}
+    return subprocess.run(words, capture_output=True, text=True, check=True, env=room).stdout
+
+
 def test_what_the_pages_run_exists(root: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (root / "Makefile").read_text("utf-8"), re.MULTILINE))
     for page in pages(root):
@@ -40,15 +48,9 @@ def test_what_the_pages_run_exists(root: Path) -> None:
             if program == "make":
                 assert arguments[0] in targets, f"{page.name}: {command}"
             if program == "joulebox":
-                shown = subprocess.run(
-                    [BIN / "joulebox", arguments[0], "--help"],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    env={"COLUMNS": "200"},
-                )
+                known = options(arguments[0])
                 for option in (word for word in arguments if word.startswith("--")):
-                    assert option in shown.stdout, f"{page.name}: {command}"
+                    assert option in known, f"{page.name}: {command}"
 
 
 def test_links_lead_somewhere(root: Path) -> None:

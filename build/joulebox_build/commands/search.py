@@ -18,7 +18,7 @@ from joulebox_build.judge.cost import energy_sources
 from joulebox_build.recipe import Recipe, Search, load_recipe
 from joulebox_build.search import found, picture
 from joulebox_build.search.budget import Budget
-from joulebox_build.search.loop import Hunt, described, hunt
+from joulebox_build.search.loop import Hunt, described, hunt, without_studies
 from joulebox_build.search.space import check
 from joulebox_build.search.study import finished, front, open_study, smallest_that_passes
 from joulebox_build.stage import Stages, default_folder
@@ -52,7 +52,7 @@ def search(  # noqa: PLR0913, PLR0917  # a command line
     recipe = load_recipe(recipe_path)
     wanted = _checked(recipe, profile, write, plot)
     budget = Budget(time_budget, energy_budget)
-    job = open_job(recipe, profile, Stages())
+    job = without_studies(open_job(recipe, profile, Stages()))
     study = open_study(job, wanted, storage or str(default_folder() / "studies.journal"))
     console = Console(stderr=True, highlight=False)
     ended = hunt(

@@ -16,13 +16,12 @@ from joulebox_build.progress import bar
 from joulebox_build.provenance import sources
 from joulebox_build.recipe import Member, Recipe, load_recipe
 from joulebox_build.stage import Artifact, Stages
+from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, WEIGHTS
 from joulebox_build.train.card import Card, write_card
 from joulebox_build.train.fit import as_dicts, seconds
 from joulebox_build.train.model import load_data, load_folder, logits, parameters
 from joulebox_build.train.teacher import Course, as_weights, load_weights, train_teacher
 
-WEIGHTS, HISTORY = "weights.safetensors", "history.json"
-CHECKPOINT = "checkpoint.pt"
 Number = Annotated[int | None, typer.Option("--member", help="Which of teacher.members to train, from 0; else all.")]
 
 
@@ -72,4 +71,6 @@ def _card(recipe: Recipe, member: Member, course: Course, made: Artifact) -> Pat
         name: (float((logits(network, split.inputs, course.given.encode).argmax(1) == split.labels).mean()), len(split))
         for name, split in (("validation", data.validation), ("test", data.test))
     }
-    return write_card(recipe, member, Card(accuracy, parameters(network), len(data.train), wall_s, history))
+    return write_card(
+        recipe, member, course.training, Card(accuracy, parameters(network), len(data.train), wall_s, history)
+    )

@@ -39,6 +39,11 @@ class Hunt:
     say: Callable[[str], None]
 
 
+def without_studies(job: Job) -> Job:
+    """What a build finds out beside the model would be found out anew in each trial."""
+    return replace(job, profile=job.profile.model_copy(update={"study": None, "data_efficiency": None}))
+
+
 def hunt(this: Hunt) -> str:
     """Runs trials; why it ended.
 

@@ -14,7 +14,7 @@ from joulebox_build.data.encode import ModelInput
 SplitName = Literal["train", "validation", "test"]
 
 LOGITS = "logits.npy"
-WEIGHTS = "student.safetensors"
+WEIGHTS = "weights.safetensors"
 HISTORY = "history.json"
 PLAN = "plan.json"
 PRUNING = "pruning.json"

@@ -30,6 +30,7 @@ from joulebox_build.recipe import Distillation, Pruning
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, PLAN, PRUNING, WEIGHTS, as_json
 from joulebox_build.steps.student import lesson_of, network_of
+from joulebox_build.steps.teach import pupils_of
 from joulebox_build.train.fit import Lesson, as_dicts, fit
 from joulebox_build.train.model import as_tensor, logits, tuned_layout
 
@@ -74,7 +75,7 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         "model": job.digests["model"],
         "students": [this.first.digest, before.digest],
         "logits": [artifact.digest for artifact in soft],
-        "data": [job.train.digest(), job.digests["validation"]],
+        "data": [pupils_of(job, tuning).digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
         "student": dict(job.profile.student),

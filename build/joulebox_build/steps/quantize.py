@@ -19,6 +19,7 @@ from joulebox_build.recipe.quantization import QuantizationAwareTraining
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import CHECKPOINT, CHOICE, HISTORY, LAYERS, TENSORRT, as_json
 from joulebox_build.steps.student import lesson_of, network_of
+from joulebox_build.steps.teach import pupils_of
 from joulebox_build.train.fit import as_dicts, fit
 
 
@@ -89,7 +90,7 @@ def _trained_on(job: Job, trained: Trained, settings: QuantizationAwareTraining)
         "model": job.digests["model"],
         "student": trained.student.digest,
         "logits": [artifact.digest for artifact in trained.soft],
-        "data": [job.train.digest(), samples.digest(), job.digests["validation"]],
+        "data": [pupils_of(job, tuning).digest(), samples.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
         "settings": tuning.model_dump(),

@@ -10,7 +10,7 @@ from pathlib import Path
 from joulebox.host import describe_host
 from joulebox_build.files import replace_atomically
 from joulebox_build.provenance import libraries, machine
-from joulebox_build.recipe import Member, Recipe
+from joulebox_build.recipe import Member, Recipe, Training
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,10 @@ class Card:
     history: Sequence[Mapping[str, float]]
 
 
-def write_card(recipe: Recipe, member: Member, card: Card) -> Path:
+def write_card(recipe: Recipe, member: Member, training: Training, card: Card) -> Path:
     """Beside the weights, under their name."""
     weights = recipe.path(member.file)
-    training, host = recipe.teacher.training, describe_host(os.environ)
-    if training is None:
-        raise ValueError("a teacher that was trained has settings")
+    host = describe_host(os.environ)
     rows = [
         *((f"{split} accuracy", f"{part:.2%} of {count:,}") for split, (part, count) in card.accuracy.items()),
         ("parameters", f"{card.parameters:,}"),

@@ -73,7 +73,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
 def test_projections_of_hints_are_dropped(first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any) -> None:
     cache = Path(shutil.copytree(first_build.cache, tmp_path / "copy"))
     job = opened(folder, cache, write_recipe, hints=[{"teacher": "2", "student": "2"}])
-    hinted = safetensors.torch.load(student(job).files["student.safetensors"])
+    hinted = safetensors.torch.load(student(job).files["weights.safetensors"])
     assert hinted.keys() == job.folder.student().state_dict().keys()
 
 

@@ -45,7 +45,7 @@ def test_what_contains_what_is_shown(tmp_path: Path) -> None:
         "psys": (False, None),
     }
     assert found["cpu-package-0"]["unit"] == "uJ"
-    table = doctor(tmp_path, COLUMNS="200").stdout
+    table = doctor(tmp_path, COLUMNS="300").stdout
     assert "within cpu-package-0; not counted" in table
     assert "not needed: rapl measures" in table
 

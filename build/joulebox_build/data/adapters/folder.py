@@ -139,6 +139,7 @@ class _Reader:
             Console(stderr=True, highlight=False).print(
                 f"{path}: {len(self._skipped)} of {total} files are no readable images and left out: {some}",
                 markup=False,
+                soft_wrap=True,
             )
 
 
