@@ -41,7 +41,19 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "duplicates": ("data.dataset",),
     "occlude": ("judge.occlusion", "judge.calibration", "graph.inference"),
 }
-IN_LINEAGE = ("teacher", "teach", "distill", "export", "qat", "quantize", "variant", "baseline", "answer", "calibrate")
+IN_LINEAGE = (
+    "teacher",
+    "teach",
+    "distill",
+    "prune",
+    "export",
+    "qat",
+    "quantize",
+    "variant",
+    "baseline",
+    "answer",
+    "calibrate",
+)
 
 
 @dataclass(frozen=True)

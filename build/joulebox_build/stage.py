@@ -100,9 +100,18 @@ class Stages:
             files, spent = found or self._make(entry, described, make, self._folder / f".scratch-{stage}-{key}")
         self._shrink()
         artifact = Artifact(stage, of, key, files, found is not None, time.monotonic() - started, self._open > 0, spent)
+        again = artifact.cached and any(each.key == key for each in self.log)
         self.log.append(artifact)
-        self._say(artifact)
+        if not again:
+            self._say(artifact)
         return artifact
+
+    def once(self) -> list[Artifact]:
+        """The log, with each artifact as it was first had."""
+        first: dict[str, Artifact] = {}
+        for artifact in self.log:
+            first.setdefault(artifact.key, artifact)
+        return list(first.values())
 
     def _make(
         self, entry: Path, described: Mapping[str, Any], make: Make, scratch: Path

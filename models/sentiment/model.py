@@ -129,7 +129,7 @@ class Bag(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         if self.training:
-            ids = ids * (torch.rand(ids.shape) > IDS_DROPPED)
+            ids = ids * (torch.rand(ids.shape, device=ids.device) > IDS_DROPPED)
         count = (ids > 0).sum(1, keepdim=True).clamp(min=1)
         return self.classes(self.dropout(self.embedding(ids).sum(1) / count.float().sqrt()))
 

@@ -87,6 +87,6 @@ def _as_json(report: Report | GivenReport, package: Package | None, stages: Stag
                 "cached": made.cached,
                 "seconds": round(made.seconds, 3),
             }
-            for made in stages.log
+            for made in stages.once()
         ],
     }
