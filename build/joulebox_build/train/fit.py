@@ -22,7 +22,7 @@ from joulebox_build.files import replace_atomically
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
 from joulebox_build.train.best import Best, stalled
-from joulebox_build.train.device import deterministic, device, reduced_precision
+from joulebox_build.train.device import deterministic, device, keep_freed_memory, reduced_precision
 from joulebox_build.train.memory import needed
 from joulebox_build.train.model import Encode, as_tensor, logits
 from joulebox_build.train.optimizer import moving_average, optimizer_of
@@ -78,6 +78,7 @@ def fit(
     """
     _check_memory(network, lesson, training, progress)
     deterministic()
+    keep_freed_memory()
     network.to(device())
     order = torch.Generator().manual_seed(lesson.seed)
     steps = -(-lesson.samples // training.batch)
