@@ -23,7 +23,7 @@ EVERYTHING: dict[
     str, Any
 ] = {  # that a profile can ask for; a range that cuts off much makes int8 bad enough to be trained on
     "prune": {"macs": 0.7, "epochs": 1},
-    "quantize": {"samples": 100, "calibrators": ["percentile"], "percentile": 99, "drop_max": 0, "qat": {"epochs": 1}},
+    "quantize": {"samples": 100, "calibrators": ["percentile"], "percentile": 98, "drop_max": 0, "qat": {"epochs": 1}},
     "variants": ["cpu-int8", "cpu-fp32", "trt-int8"],
     "corruptions": [{"kind": "noise"}],
     "study": {"seeds": 2, "epochs": 1},
