@@ -134,6 +134,9 @@ def test_a_signal_prints_what_there_is_and_leaves_nothing(package: Package, numb
     assert not [child for child in psutil.process_iter(["cmdline"]) if _serves(child, package)]
 
 
+ANSWERED = 4000  # more than in the warm-up of a tenth of a second
+
+
 def _wait_for_load(process: subprocess.Popen[str], package: Package) -> None:
     """Until the server has answered for a while."""
     deadline = time.monotonic() + 30
@@ -142,7 +145,7 @@ def _wait_for_load(process: subprocess.Popen[str], package: Package) -> None:
             if _serves(child, package):
                 address = f"http://127.0.0.1:{child.cmdline()[-1]}"
                 try:
-                    if requests_counted(address) > 500:
+                    if requests_counted(address) > ANSWERED:
                         return
                 except httpx.TransportError:
                     pass  # it does not listen yet
