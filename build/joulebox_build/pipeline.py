@@ -90,12 +90,10 @@ def make(job: Job) -> Made:
     )
 
 
-def evaluate(job: Job, made: Made, split: SplitName) -> tuple[dict[str, Figures], list[GateResult]]:
-    """Each model's figures on a split, and how the int8 student stands against the gate there."""
-    models = (made.teacher, made.fp32, made.int8, *made.baselines)
-    rows = {model.name: _figures(job, made, model, split) for model in models}
-    int8 = rows[made.int8.name]
-    best = max(made.baselines, key=lambda model: rows[model.name].quality.accuracy)
+def held(job: Job, made: Made, split: SplitName) -> list[GateResult]:
+    """How the int8 student stands against the gate on a split."""
+    int8 = _figures(job, made, made.int8, split)
+    best = max(made.baselines, key=lambda model: steps.accuracy(job, model, split))
     candidate = gate.Candidate(
         quality=int8.quality,
         cost=int8.cost,
@@ -107,12 +105,13 @@ def evaluate(job: Job, made: Made, split: SplitName) -> tuple[dict[str, Figures]
         baseline=steps.beside(job, made.int8, best, split),
         baseline_name=best.name,
     )
-    return rows, gate.check(job.profile.gate, candidate)
+    return gate.check(job.profile.gate, candidate)
 
 
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
-    rows, results = evaluate(job, made, "test")
+    models = (made.teacher, made.fp32, made.int8, *made.baselines)
+    rows = {model.name: _figures(job, made, model, "test") for model in models}
     int8 = rows[made.int8.name]
     return Report(
         name=job.recipe.name,
@@ -121,7 +120,7 @@ def judge(job: Job, made: Made) -> Report:
         reference=made.fp32.name,
         labels=job.data.labels,
         models=tuple(rows.values()),
-        gate=results,
+        gate=held(job, made, "test"),
         evidence=evidence(job, made.int8, int8.quality, int8.temperature),
         baselines=[{"name": model.name, **fit} for model, fit in zip(made.baselines, made.baseline_fits, strict=True)],
         training=made.training,

@@ -19,7 +19,7 @@ from joulebox_build.stage import Artifact, Stages
 from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, WEIGHTS
 from joulebox_build.train.card import Card, write_card
 from joulebox_build.train.fit import as_dicts, seconds
-from joulebox_build.train.model import load_data, load_folder, logits, parameters
+from joulebox_build.train.model import accuracy, load_data, load_folder, parameters
 from joulebox_build.train.teacher import Course, as_weights, load_weights, train_teacher
 
 Number = Annotated[int | None, typer.Option("--member", help="Which of teacher.members to train, from 0; else all.")]
@@ -67,10 +67,10 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
 def _card(recipe: Recipe, member: Member, course: Course, made: Artifact) -> Path:
     history, wall_s = made.json(HISTORY)
     network, data = load_weights(recipe, course.folder, member), course.data
-    accuracy = {
-        name: (float((logits(network, split.inputs, course.given.encode).argmax(1) == split.labels).mean()), len(split))
+    right = {
+        name: (accuracy(network, split, course.given.encode), len(split))
         for name, split in (("validation", data.validation), ("test", data.test))
     }
     return write_card(
-        recipe, member, course.training, Card(accuracy, parameters(network), len(data.train), wall_s, history)
+        recipe, member, course.training, Card(right, parameters(network), len(data.train), wall_s, history)
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.graph.inference import mean_outputs
+from joulebox_build.judge.calibration import log_softmax
 from joulebox_build.progress import Silent
 
 Encode = Callable[[Inputs], NDArray[Any]]
@@ -68,6 +69,4 @@ def open_exam(fp32: bytes, split: Split, encode: Encode) -> Exam:
 
 
 def _log_probabilities(model: bytes, split: Split, encode: Encode) -> NDArray[np.float64]:
-    logits = mean_outputs([model], encode, split.inputs, Silent()).astype(np.float64)
-    shifted = logits - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return log_softmax(mean_outputs([model], encode, split.inputs, Silent()).astype(np.float64))

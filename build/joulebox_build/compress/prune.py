@@ -24,6 +24,7 @@ from joulebox_build.compress.channels import Channels, Plan, multiply_accumulate
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe import Pruning
+from joulebox_build.train.model import parameters
 
 WIDE = 64  # channels from which a layer is worth multiples of 8
 
@@ -58,7 +59,7 @@ class Cut:
 def size(network: nn.Module, given: ModelInput) -> Size:
     """Of the network as it is."""
     return Size(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=parameters(network),
         multiply_accumulates=multiply_accumulates(network, given)[""],
         channels={each.layer: each.width * each.repeats for each in prunable(network, given)},
     )

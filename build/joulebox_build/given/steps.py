@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,11 @@ from joulebox_build.given.int8 import in_int8
 from joulebox_build.given.job import GivenJob
 from joulebox_build.graph.export import export
 from joulebox_build.graph.inference import mean_outputs
-from joulebox_build.judge.cost import Cost, energy_sources, measure
+from joulebox_build.judge.cost import Cost
 from joulebox_build.judge.speed import speedup
 from joulebox_build.progress import bar
 from joulebox_build.steps.artifacts import FIGURES, LOGITS, as_json, described, from_npy, npy
+from joulebox_build.steps.cost import cost_of
 from joulebox_build.train.model import parameters
 
 
@@ -69,12 +69,5 @@ def times_as_fast(job: GivenJob, reference: Model, candidate: Model) -> float:
 
 
 def cost(job: GivenJob, model: Model) -> Cost:
-    """On this machine; kept like all else."""
-    sample, energy = job.given.encode(job.data.calibration[:1]), energy_sources()
-    devices = [[meter.device.name, meter.device.reader, meter.device.note] for meter in energy.meters]
-    inputs = {"model": model.digest, "host": describe_host(os.environ).fingerprint, "energy": devices}
-
-    def make(_: Path) -> dict[str, bytes]:
-        return {FIGURES: as_json(asdict(measure(model.contents, sample, energy)))}
-
-    return Cost(**job.run("measure", inputs, make, of=model.name).json(FIGURES))
+    """Of the first sample to calibrate on."""
+    return cost_of(job, model, job.data.calibration[:1])

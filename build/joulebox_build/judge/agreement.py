@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from joulebox_build.judge.calibration import probabilities
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -29,8 +31,7 @@ def compare(
 ) -> Agreement:
     """Of logits `[N, classes]` of the same samples."""
     same = reference.argmax(1) == candidate.argmax(1)
-    shifted = np.exp(reference - reference.max(1, keepdims=True), dtype=np.float64)
-    confident = shifted.max(1) / shifted.sum(1) >= sure
+    confident = probabilities(reference, 1.0).max(1) >= sure
     return Agreement(
         samples=len(same),
         agreement=float(same.mean()),

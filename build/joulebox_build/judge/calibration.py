@@ -54,13 +54,14 @@ def answered(logits: NDArray[np.float32], temperature: float) -> tuple[NDArray[n
 
 def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """Of each class, `[N, classes]`."""
-    return np.exp(_log_softmax(logits.astype(np.float64) / temperature))
+    return np.exp(log_softmax(logits.astype(np.float64) / temperature))
 
 
 def _negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    return -float(_log_softmax(logits)[np.arange(len(labels)), labels].mean())
+    return -float(log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the classes `[N, classes]`."""
     shifted = logits - logits.max(1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))

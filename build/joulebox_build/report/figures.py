@@ -8,13 +8,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from joulebox_build.judge.calibration import Bin
 from joulebox_build.report import words
+from joulebox_build.report.charts.axes import percent
 from joulebox_build.report.charts.bars import Bar, bars
 from joulebox_build.report.charts.confusion import CLASSES_MAX, confusion
 from joulebox_build.report.charts.curves import Curve, curves
 from joulebox_build.report.charts.dots import Group, dots
 from joulebox_build.report.charts.pareto import Point, pareto
-from joulebox_build.report.charts.reliability import Bin, reliability
+from joulebox_build.report.charts.reliability import reliability
 
 Content = Mapping[str, Any]
 
@@ -33,7 +35,16 @@ def series_of(content: Content) -> dict[str, int]:
 
 def shipped(content: Content) -> dict[str, Any]:
     """The row of the model that is served."""
-    return next(model for model in content["models"] if model["name"] == content["shipped"])
+    return _row(content, content["shipped"])
+
+
+def teacher(content: Content) -> dict[str, Any]:
+    """The teacher's row."""
+    return _row(content, "teacher")
+
+
+def _row(content: Content, name: str) -> dict[str, Any]:
+    return next(model for model in content["models"] if model["name"] == name)
 
 
 def brief(name: str) -> str:
@@ -56,7 +67,7 @@ def charts(content: Content) -> dict[str, Any]:
         "sensitivity": _sensitivity(content),
         "data_efficiency": _data_efficiency(content),
         "loss": _training(content, "loss", "training loss", words.amount),
-        "validation": _training(content, "validation_accuracy", "validation accuracy", _percent),
+        "validation": _training(content, "validation_accuracy", "validation accuracy", percent),
     }
 
 
@@ -94,14 +105,13 @@ def _pareto(content: Content, price: str, title: str, said: Any) -> Markup:
 
 
 def _bins(found: Sequence[Mapping[str, Any]]) -> list[Bin]:
-    return [Bin(each["confidence"], each["accuracy"], each["samples"]) for each in found]
+    return [Bin(**each) for each in found]
 
 
 def _slices(content: Content) -> Iterator[Markup]:
     """One chart for each slice of the test data."""
     quality = shipped(content)["quality"]
-    teacher = next(model for model in content["models"] if model["name"] == "teacher")["quality"]
-    beside = {(each["slice"], each["group"]): each["accuracy"] for each in teacher["groups"]}
+    beside = {(each["slice"], each["group"]): each["accuracy"] for each in teacher(content)["quality"]["groups"]}
     for name, groups in groupby(quality["groups"], lambda each: each["slice"]):
         found = [
             Group(each["group"], each["samples"], each["accuracy"], each["ci95"], beside.get((name, each["group"])))
@@ -154,7 +164,7 @@ def _data_efficiency(content: Content) -> Markup | None:
         Curve(name, [(100 * each["fraction"], each[f"{name}_accuracy"]) for each in found], series)
         for name, series in (("test", SHIPPED), ("validation", OTHERS))
     ]
-    return curves(lines, "% of the labelled data", "accuracy", _percent, log=True)
+    return curves(lines, "% of the labelled data", "accuracy", percent, log=True)
 
 
 def _training(content: Content, figure: str, title: str, said: Any) -> Markup | None:
@@ -163,7 +173,3 @@ def _training(content: Content, figure: str, title: str, said: Any) -> Markup | 
         return None
     places = [(float(number), epoch[figure]) for number, epoch in enumerate(epochs, 1)]
     return curves([Curve("", places, SHIPPED)], "epoch", title, said)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.4g} %"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joulebox_build.report import words
-from joulebox_build.report.figures import Content, shipped
+from joulebox_build.report.figures import Content, shipped, teacher
 
 HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 FROM_PEOPLE = ("Intended use", "Factors", "Ethical considerations", "Caveats and recommendations")
@@ -54,7 +54,7 @@ def _details(content: Content, described: str) -> str:
         "answers": f"one of {len(content['labels'])} classes: {', '.join(content['labels'][:20])}"
         + ("…" if len(content["labels"]) > 20 else ""),
         "made by": f"`joulebox build`, profile {content['profile']}, distilled from a teacher of "
-        f"{words.count(_model(content, 'teacher')['parameters'])} parameters",
+        f"{words.count(teacher(content)['parameters'])} parameters",
         "evidence": "`report.html` and `report.json` beside this page",
     }
     return f"{first}\n\n{_table(('what', ''), rows.items())}"
@@ -109,10 +109,6 @@ def _analyses(content: Content) -> str:
     return "\n".join(lines)
 
 
-def _model(content: Content, name: str) -> Any:
-    return next(model for model in content["models"] if model["name"] == name)
-
-
 def _table(header: tuple[str, str], rows: Any) -> str:
     lines = [f"| {header[0]} | {header[1]} |", "| --- | --- |"]
     return "\n".join([*lines, *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows)])
@@ -120,8 +116,4 @@ def _table(header: tuple[str, str], rows: Any) -> str:
 
 def _cell(text: str) -> str:
     """Without what would end the cell or begin HTML: labels are data."""
-    return re.sub(r"[|<>]", lambda found: f"\\{found.group()}", words_on_one_line(text))
-
-
-def words_on_one_line(text: str) -> str:
-    return " ".join(text.split())
+    return re.sub(r"[|<>]", lambda found: f"\\{found.group()}", " ".join(text.split()))

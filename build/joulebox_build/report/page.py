@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from joulebox_build.judge.occlusion import words_of
 from joulebox_build.report import words
 from joulebox_build.report.charts.heat import heat
-from joulebox_build.report.figures import Content, brief, charts, confused, series_of, shipped
+from joulebox_build.report.figures import Content, brief, charts, confused, series_of, shipped, teacher
 from joulebox_build.report.sample import FAINTEST, Sample, shades
 
 NO_SAMPLE = Sample()
@@ -31,7 +31,7 @@ def page(content: Content, samples: Mapping[int, Sample]) -> str:
     return environment.get_template("report.html.jinja").render(
         report=content,
         ours=ours,
-        teacher=next(model for model in models if model["name"] == "teacher"),
+        teacher=teacher(content),
         best_baseline=max(baselines, key=lambda model: model["quality"]["accuracy"]),
         series=series_of(content),
         slower=ours["latency_ratio"] is not None and ours["latency_ratio"] > 1,

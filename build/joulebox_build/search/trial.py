@@ -8,7 +8,6 @@ from typing import Literal
 
 from joulebox_build import pipeline, steps
 from joulebox_build.errors import BuildError
-from joulebox_build.finished import Model
 from joulebox_build.job import Job
 from joulebox_build.recipe import Objective
 
@@ -49,16 +48,11 @@ def run(job: Job, objectives: Sequence[Objective]) -> Figures:
     measured = {"latency", "joules"} & set(objectives)
     cost = steps.cost(job, made.int8) if measured else None
     return Figures(
-        accuracy=_accuracy(job, made.int8),
+        accuracy=steps.accuracy(job, made.int8, "validation"),
         bytes=made.int8.bytes,
         parameters=made.int8.parameters,
         latency=cost.latency_median_s if cost else None,
         joules=cost.joules_per_inference if cost else None,
         energy_source=cost.energy_source if cost else None,
-        missed=[result.limit for result in pipeline.evaluate(job, made, "validation")[1] if not result.passed],
+        missed=[result.limit for result in pipeline.held(job, made, "validation") if not result.passed],
     )
-
-
-def _accuracy(job: Job, model: Model) -> float:
-    labels = job.data.validation.labels
-    return float((steps.answers(job, model, "validation").argmax(1) == labels).mean())

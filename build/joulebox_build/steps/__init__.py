@@ -3,7 +3,7 @@
 from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baselines
 from joulebox_build.steps.cost import cost
-from joulebox_build.steps.judge import answers, beside, duplicates, memory, quality, temperature
+from joulebox_build.steps.judge import accuracy, answers, beside, duplicates, memory, quality, temperature
 from joulebox_build.steps.occlusion import occlusions
 from joulebox_build.steps.prune import pruned
 from joulebox_build.steps.quantize import Trained, choice, int8
@@ -16,6 +16,7 @@ __all__ = [
     "HISTORY",
     "Trained",
     "Trial",
+    "accuracy",
     "all_taught",
     "answers",
     "baselines",

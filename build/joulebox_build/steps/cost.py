@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 from joulebox.host import describe_host
+from joulebox_build.data.dataset import Inputs
 from joulebox_build.finished import Model
 from joulebox_build.job import Job
 from joulebox_build.judge.cost import Cost, energy_sources, measure
-from joulebox_build.steps.artifacts import (
-    FIGURES,
-    as_json,
-)
+from joulebox_build.stage import Artifact, Make
+from joulebox_build.steps.artifacts import FIGURES, as_json
+
+
+class Runs(Protocol):
+    """A job of any kind."""
+
+    def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact: ...
 
 
 def cost(job: Job, model: Model) -> Cost:
+    """Of the first validation sample."""
+    return cost_of(job, model, job.data.validation.inputs[:1])
+
+
+def cost_of(job: Runs, model: Model, sample: Inputs) -> Cost:
     """On this machine; kept like all else, so that a second build shows what the first one measured by the same means."""
-    sample, sources = model.given.encode(job.data.validation.inputs[:1]), energy_sources()
+    encoded, sources = model.given.encode(sample), energy_sources()
     devices = [meter.device for meter in sources.meters]
     inputs = {
         "model": model.digest,
@@ -27,6 +39,6 @@ def cost(job: Job, model: Model) -> Cost:
     }
 
     def make(_: Path) -> dict[str, bytes]:
-        return {FIGURES: as_json(asdict(measure(model.contents, sample, sources)))}
+        return {FIGURES: as_json(asdict(measure(model.contents, encoded, sources)))}
 
     return Cost(**job.run("measure", inputs, make, of=model.name).json(FIGURES))

@@ -45,6 +45,11 @@ def answers(job: Job, model: Model, split: SplitName) -> NDArray[np.float32]:
     return from_npy(made.files[LOGITS])
 
 
+def accuracy(job: Job, model: Model, split: SplitName) -> float:
+    """The part of a split on which the model is right."""
+    return float((answers(job, model, split).argmax(1) == job.data.splits()[split].labels).mean())
+
+
 def temperature(job: Job, model: Model) -> float:
     """The softmax temperature that fits the model's confidence to validation data."""
     inputs = {"model": model.digest, "data": job.digests["validation"]}
@@ -95,8 +100,8 @@ def _corrupted(job: Job, model: Model, corruption: Corruption, split: SplitName)
             found = mean_outputs(model.contents, model.given.encode, harmed, progress)
         return {FIGURES: as_json(float((found.argmax(1) == data.labels).mean()))}
 
-    accuracy = job.run("corrupt", inputs, make, of=f"{model.name}, {named}").json(FIGURES)
-    return Corrupted(corruption.kind, corruption.severity, accuracy)
+    part = job.run("corrupt", inputs, make, of=f"{model.name}, {named}").json(FIGURES)
+    return Corrupted(corruption.kind, corruption.severity, part)
 
 
 def beside(job: Job, first: Model, second: Model, split: SplitName = "test") -> Paired:

@@ -32,7 +32,7 @@ from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, PLAN, PRUNING, W
 from joulebox_build.steps.student import lesson_of, network_of
 from joulebox_build.steps.teach import pupils_of
 from joulebox_build.train.fit import Lesson, as_dicts, fit
-from joulebox_build.train.model import as_tensor, logits, tuned_layout
+from joulebox_build.train.model import accuracy, as_tensor, tuned_layout
 
 TAYLOR_BATCHES = 16  # of training data: enough for the ranking to settle
 
@@ -87,10 +87,16 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
     def make(scratch: Path) -> dict[str, bytes]:
         network, lesson = network_of(job, before), lesson_of(job, soft, tuning)
         plan = _planned(this, network, lesson, scratch / PLAN)
-        starts = {"size": asdict(size(network, job.given)), "accuracy": _accuracy(network, lesson)}
+        starts = {
+            "size": asdict(size(network, job.given)),
+            "accuracy": accuracy(network, lesson.validation, lesson.encode),
+        }
         remove(network, job.given, plan)
         tuned_layout(network)
-        cut = {"size": asdict(size(network, job.given)), "accuracy_untuned": _accuracy(network, lesson)}
+        cut = {
+            "size": asdict(size(network, job.given)),
+            "accuracy_untuned": accuracy(network, lesson.validation, lesson.encode),
+        }
         with bar(f"pruned student, round {this.number + 1} of {this.settings.rounds}", tuning.epochs) as progress:
             history = fit(network, lesson, tuning, progress, scratch / CHECKPOINT)
         rounds = before.json(PRUNING) if PRUNING in before.files else [starts]
@@ -100,7 +106,7 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
             WEIGHTS: safetensors.torch.save(weights),
             HISTORY: as_json([*before.json(HISTORY), *as_dicts(history)]),
             PLAN: as_json([*plans, plan]),
-            PRUNING: as_json([*rounds, {**cut, "accuracy": _accuracy(network, lesson)}]),
+            PRUNING: as_json([*rounds, {**cut, "accuracy": accuracy(network, lesson.validation, lesson.encode)}]),
         }
 
     return job.run("prune", inputs, make, of=f"round {this.number + 1}")
@@ -159,8 +165,3 @@ def _losses(network: nn.Module, lesson: Lesson, settings: Distillation) -> Itera
         inputs, loss_of = lesson.batch(0, index)
         with torch.enable_grad():
             yield loss_of(network(as_tensor(lesson.encode(inputs))))
-
-
-def _accuracy(network: nn.Module, lesson: Lesson) -> float:
-    found = logits(network, lesson.validation.inputs, lesson.encode).argmax(1)
-    return float((found == lesson.validation.labels).mean())

@@ -13,8 +13,7 @@ from joulebox_build.job import Job
 from joulebox_build.judge.study import Arm, DataPoint, Study, study
 from joulebox_build.recipe import DataEfficiency, GainStudy
 from joulebox_build.stage import Artifact
-from joulebox_build.steps.artifacts import SplitName
-from joulebox_build.steps.judge import answers
+from joulebox_build.steps.judge import accuracy
 from joulebox_build.steps.student import Pupil, fp32, trained
 from joulebox_build.steps.teach import pupils_of, views_seen
 
@@ -69,8 +68,8 @@ def data_efficiency(job: Job, trials: Sequence[Trial]) -> list[DataPoint]:
         DataPoint(
             trial.fraction,
             trial.samples,
-            _accuracy(job, trial.model, "validation"),
-            _accuracy(job, trial.model, "test"),
+            accuracy(job, trial.model, "validation"),
+            accuracy(job, trial.model, "test"),
         )
         for trial in trials
     ]
@@ -98,9 +97,5 @@ def _part(job: Job, fraction: float) -> Split:
 
 
 def _arm(job: Job, method: str, models: Sequence[Model]) -> Arm:
-    validation, test = ([_accuracy(job, model, split) for model in models] for split in ("validation", "test"))
+    validation, test = ([accuracy(job, model, split) for model in models] for split in ("validation", "test"))
     return Arm(method, validation, test)
-
-
-def _accuracy(job: Job, model: Model, split: SplitName) -> float:
-    return float((answers(job, model, split).argmax(1) == job.data.splits()[split].labels).mean())

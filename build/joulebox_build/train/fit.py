@@ -24,7 +24,7 @@ from joulebox_build.recipe import Training
 from joulebox_build.train.best import Best, stalled
 from joulebox_build.train.device import deterministic, device, keep_freed_memory, reduced_precision
 from joulebox_build.train.memory import needed
-from joulebox_build.train.model import Encode, as_tensor, logits
+from joulebox_build.train.model import Encode, accuracy, as_tensor
 from joulebox_build.train.optimizer import moving_average, optimizer_of
 
 GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
@@ -104,11 +104,11 @@ def fit(
         loss = _epoch(
             network, lesson, torch.randperm(lesson.samples, generator=order).split(training.batch), step, len(history)
         )
-        accuracy = _accuracy(shown, lesson)
-        history.append(Epoch(loss, accuracy, time.monotonic() - started))
+        right = accuracy(shown, lesson.validation, lesson.encode)
+        history.append(Epoch(loss, right, time.monotonic() - started))
         if training.patience is not None:
-            best.see(shown, accuracy)
-        progress.say(f"loss {loss:.3f}, validation {accuracy:.2%}")
+            best.see(shown, right)
+        progress.say(f"loss {loss:.3f}, validation {right:.2%}")
         if checkpoint is not None:
             _keep(checkpoint, parts, order, history)
         lesson.on_epoch(history[-1])
@@ -142,11 +142,6 @@ def _check_memory(network: nn.Module, lesson: Lesson, training: Training, progre
     need = needed(network, example, training, lesson.data_bytes)
     need.check(training.memory_mib)
     progress.say(need.describe())
-
-
-def _accuracy(network: nn.Module, lesson: Lesson) -> float:
-    found = logits(network, lesson.validation.inputs, lesson.encode).argmax(1)
-    return float((found == lesson.validation.labels).mean())
 
 
 def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:

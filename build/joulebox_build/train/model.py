@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from joulebox.package.manifest import Datatype
-from joulebox_build.data.dataset import Dataset, Inputs
+from joulebox_build.data.dataset import Dataset, Inputs, Split
 from joulebox_build.data.encode import ModelInput, model_input
 from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.recipe import Recipe
@@ -158,6 +158,11 @@ def as_tensor(array: NDArray[Any]) -> Tensor:
     """The same memory; images in the layout that CPUs convolve fastest."""
     tensor = torch.from_numpy(array)
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def accuracy(network: nn.Module, split: Split, encode: Encode) -> float:
+    """The part of the split on which the network is right."""
+    return float((logits(network, split.inputs, encode).argmax(1) == split.labels).mean())
 
 
 def logits(network: nn.Module, inputs: Inputs, encode: Encode) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from joulebox_build.compress.quantize import quantize
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.graph.export import export
-from joulebox_build.graph.macs import multiply_accumulates
+from macs import multiply_accumulates
 
 GIVEN = ModelInput("image", "FP32", (2, 8, 8), np.asarray)
 

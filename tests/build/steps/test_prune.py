@@ -16,12 +16,12 @@ from joulebox.package import open_package
 from joulebox_build import steps
 from joulebox_build.errors import RecipeError
 from joulebox_build.graph.inference import outputs
-from joulebox_build.graph.macs import multiply_accumulates
 from joulebox_build.job import Job, open_job
 from joulebox_build.pipeline import build, pack
 from joulebox_build.recipe import load_recipe
 from joulebox_build.stage import Artifact, Stages
 from joulebox_build.steps.artifacts import HISTORY, PLAN, PRUNING
+from macs import multiply_accumulates
 
 TWO_ROUNDS = {"macs": 0.5, "rounds": 2, "round_to": 2, "epochs": 2}
 

@@ -22,6 +22,11 @@ class Axis:
     ticks: list[float] | None = None  # round figures where none are given
 
 
+def percent(value: float) -> str:
+    """A fraction of one, with as many digits as a tick needs."""
+    return f"{100 * value:.4g} %"
+
+
 def draw(picture: ET.Element, across: Axis, up: Axis) -> None:
     """`up` runs from a larger to a smaller y."""
     left, right = across.scale.start, across.scale.end

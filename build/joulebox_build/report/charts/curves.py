@@ -18,12 +18,11 @@ HEIGHT, LEFT, TOP, BOTTOM = 210.0, 44.0, 26.0, 174.0
 
 @dataclass(frozen=True)
 class Curve:
-    """Places `(x, y)` from left to right, and an interval `(low, high)` of each y where there is one."""
+    """Places `(x, y)` from left to right."""
 
     name: str
     places: Sequence[tuple[float, float]]
     series: int
-    intervals: Sequence[tuple[float, float]] = ()
 
 
 def curves(lines: Sequence[Curve], across: str, up: str, words: axes.Words, *, log: bool = False) -> Markup:
@@ -32,18 +31,13 @@ def curves(lines: Sequence[Curve], across: str, up: str, words: axes.Words, *, l
     picture = chart(HEIGHT, f"{up} over {across}, at the end: {'; '.join(ends)}")
     right = WIDTH - min(130, max(width_of(end) for end in ends)) - 8
     horizontal = around([x for line in lines for x, _ in line.places], LEFT, right, log=log, margin=0.02)
-    heights = [y for line in lines for _, y in line.places] + [
-        y for line in lines for pair in line.intervals for y in pair
-    ]
-    vertical = around(heights, BOTTOM, TOP, margin=0.05)
+    vertical = around([y for line in lines for _, y in line.places], BOTTOM, TOP, margin=0.05)
     axes.draw(picture, axes.Axis(horizontal, lambda x: f"{x:g}", across), axes.Axis(vertical, words, up))
     beside = _apart([vertical(line.places[-1][1]) for line in lines])
     for line, end, label_y in zip(lines, ends, beside, strict=True):
         drawn = [(horizontal(x), vertical(y)) for x, y in line.places]
-        for (x, _), (low, high) in zip(drawn, line.intervals, strict=False):
-            add(picture, "line", f"whisker c{line.series}", x1=x, x2=x, y1=vertical(low), y2=vertical(high))
         add(picture, "polyline", f"line c{line.series}", points=points(drawn))
-        if line.intervals or len(drawn) == 1:
+        if len(drawn) == 1:
             for (x, y), (at, value) in zip(drawn, line.places, strict=True):
                 hint(mark(picture, x, y, line.series, 4), f"{line.name}, {at:g}: {words(value)}")
         write(picture, drawn[-1][0] + 7, label_y + 3.5, end, f"name c{line.series}")

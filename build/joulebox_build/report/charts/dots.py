@@ -37,7 +37,7 @@ def dots(groups: Sequence[Group], overall: float, title: str) -> Markup:
     picture = chart(bottom + 34, f"{title}: {'; '.join(f'{group.name} {group.accuracy:.1%}' for group in shown)}")
     axes.draw(
         picture,
-        axes.Axis(scale, lambda value: f"{100 * value:.4g} %", "test accuracy"),
+        axes.Axis(scale, axes.percent, "test accuracy"),
         axes.Axis(Scale(0, 1, bottom, TOP), str, title, []),
     )
     add(picture, "line", "overall", x1=scale(overall), x2=scale(overall), y1=TOP, y2=bottom)

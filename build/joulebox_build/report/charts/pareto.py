@@ -31,7 +31,7 @@ def pareto(models: Sequence[Point], price: str, words: axes.Words) -> Markup:
     picture = chart(HEIGHT, _said(models, price, words))
     across = around([model.price for model in models], LEFT, WIDTH - 8, log=True, margin=0.18)
     up = around([end for model in models for end in model.ci95], BOTTOM, TOP)
-    axes.draw(picture, axes.Axis(across, words, price), axes.Axis(up, _percent, "test accuracy"))
+    axes.draw(picture, axes.Axis(across, words, price), axes.Axis(up, axes.percent, "test accuracy"))
     best = sorted((model for model in models if unbeaten(model, models)), key=lambda model: model.price)
     if len(best) > 1:
         add(picture, "polyline", "front", points=points((across(each.price), up(each.accuracy)) for each in best))
@@ -60,7 +60,3 @@ def unbeaten(model: Point, models: Sequence[Point]) -> bool:
 def _said(models: Sequence[Point], price: str, words: axes.Words) -> str:
     figures = "; ".join(f"{each.name} {100 * each.accuracy:.2f} % at {words(each.price)}" for each in models)
     return f"Test accuracy over {price}: {figures}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.4g} %"

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from joulebox_build.judge.calibration import Bin
 from joulebox_build.report.charts import axes
 from joulebox_build.report.charts.scale import Scale
 from joulebox_build.report.charts.svg import WIDTH, add, chart, hint, mark, points, rendered, write
 
 HEIGHT, LEFT, TOP, BOTTOM = 290.0, 40.0, 26.0, 254.0
 TICKS = [0.0, 0.25, 0.5, 0.75, 1.0]
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Samples that the model was about equally sure of: mean confidence, and the fraction that it got right."""
-
-    confidence: float
-    accuracy: float
-    samples: int
 
 
 def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
@@ -32,8 +23,8 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
     picture = chart(HEIGHT, f"Accuracy over confidence, after the temperature was fitted: {said}")
     axes.draw(
         picture,
-        axes.Axis(across, _percent, "how sure the model was", TICKS),
-        axes.Axis(up, _percent, "how often it was right", TICKS),
+        axes.Axis(across, axes.percent, "how sure the model was", TICKS),
+        axes.Axis(up, axes.percent, "how often it was right", TICKS),
     )
     add(picture, "line", "diagonal", x1=across(0), y1=up(0), x2=across(1), y2=up(1))
     write(picture, across(0.27), up(0.38), "as sure as right", "note end")
@@ -47,7 +38,3 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
     write(picture, across(0.97), up(0.13), "● temperature fitted", "name c1 end")
     write(picture, across(0.97), up(0.06), "○ as trained", "note end")
     return rendered(picture)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"

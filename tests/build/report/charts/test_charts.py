@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from joulebox_build.judge.calibration import Bin
 from joulebox_build.report.charts.bars import Bar, bars
 from joulebox_build.report.charts.confusion import confusion
 from joulebox_build.report.charts.curves import Curve, curves
 from joulebox_build.report.charts.dots import Group, dots
 from joulebox_build.report.charts.heat import heat
 from joulebox_build.report.charts.pareto import Point, pareto, unbeaten
-from joulebox_build.report.charts.reliability import Bin, reliability
+from joulebox_build.report.charts.reliability import reliability
 
 PIXEL = "data:image/png;base64,"
 BINS = [Bin(0.4, 0.5, 10), Bin(0.9, 0.85, 10)]
@@ -29,7 +30,7 @@ CHARTS: dict[str, Callable[[str], str]] = {
     ),
     "bars": lambda name: bars([Bar(name, (1, 2)), Bar("other", (0, 0))], ("weights", "activations"), str),
     "curves": lambda name: curves(
-        [Curve(name, [(1, 0.5), (2, 0.6)], 1, [(0.4, 0.6), (0.5, 0.7)]), Curve("other", [(1, 0.5)], 0)],
+        [Curve(name, [(1, 0.5), (2, 0.6)], 1), Curve("other", [(1, 0.5)], 0)],
         "epoch",
         "%",
         str,
