@@ -15,7 +15,18 @@ import torch
 from joulebox.package.digest import sha256
 
 OURS = ("joulebox", "joulebox_build")
-LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scikit-learn", "scipy")
+LIBRARIES = (
+    "torch",
+    "torch-pruning",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "pillow",
+)
 HARMLESS = ("joulebox_build.errors", "joulebox_build.progress", "joulebox_build.recipe")
 """They change no result: what they hold is in a stage's inputs, or is for people."""
 
