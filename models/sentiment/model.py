@@ -31,9 +31,8 @@ ADDRESS = re.compile(r"https?://\S*")  # of ten pieces that say nothing
 WIDTH, HEADS, LAYERS, INNER, VOCABULARY, POSITIONS = 384, 12, 6, 1536, 30522, 512
 DROPOUT = 0.1
 
-BUCKETS = 49152  # as in the recipe's preprocessing
-EMBEDDED = 8
-IDS_DROPPED, SUM_DROPPED = 0.3, 0.3
+BUCKETS = 147456  # as in the recipe's preprocessing
+IDS_DROPPED = 0.1
 
 
 def norm() -> nn.LayerNorm:
@@ -116,24 +115,24 @@ def tokenizer() -> Tokenizer:
 
 
 class Bag(nn.Module):
-    """The sum of the embeddings of a text's n-grams over the root of their number (Joulin et al. 2016, arXiv:1607.01759)."""
+    """A linear model of a text's n-grams: the sum of their logits over the root of their number (Joulin et al. 2016, arXiv:1607.01759).
+
+    It starts from zero, so that an n-gram says nothing until it has been seen.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(BUCKETS + 1, EMBEDDED, padding_idx=0)
-        nn.init.normal_(self.embedding.weight, std=0.1)
-        with torch.no_grad():
-            self.embedding.weight[0] = 0
-        self.dropout = nn.Dropout(SUM_DROPPED)
-        self.classes = nn.Linear(EMBEDDED, CLASSES)
+        self.embedding = nn.Embedding(BUCKETS + 1, CLASSES, padding_idx=0)
+        nn.init.zeros_(self.embedding.weight)
+        self.bias = nn.Parameter(torch.zeros(CLASSES))
 
     def forward(self, ids: Tensor) -> Tensor:
         if self.training:
             ids = ids * (torch.rand(ids.shape, device=ids.device) > IDS_DROPPED)
         count = (ids > 0).sum(1, keepdim=True).clamp(min=1)
-        return self.classes(self.dropout(self.embedding(ids).sum(1) / count.float().sqrt()))
+        return self.embedding(ids).sum(1) / count.float().sqrt() + self.bias
 
 
 def student() -> nn.Module:
-    """393 k parameters, of which a text of 150 characters looks up about 200 rows of 8."""
+    """442 k parameters, of which a text of 150 characters looks up about 200 rows of 3."""
     return Bag()
