@@ -19,8 +19,8 @@ from joulebox_build.provenance import libraries, sources
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.fit import Epoch
+from joulebox_build.train.members import Checked, check_members, find_member
 from joulebox_build.train.model import ModelFolder, check_network, load_data, load_folder
-from joulebox_build.train.teacher import member_path
 
 STAGES = {  # stage to the modules with its code; those that they import count too
     "teacher": ("train.teacher",),
@@ -108,7 +108,7 @@ def _sources(stage: str) -> dict[str, str]:
 
 
 def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
-    """Loads the model folder and its data.
+    """Loads the model folder and its data, and looks at the teachers.
 
     Raises:
         RecipeError: the profile or a file is missing, or the folder's code is not what it should be.
@@ -117,7 +117,7 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     chosen = recipe.profile(profile)
     members = recipe.teacher.members[: chosen.distill.members]
     files = {"recipe": recipe.file, "model": recipe.path(recipe.model), "data": recipe.path(recipe.data)}
-    files |= {str(member.file): member_path(recipe, member) for member in members}
+    files |= {str(member.file): find_member(recipe, member) for member in members}
     digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
     folder = load_folder(recipe)
     data, given = load_data(folder, recipe)
@@ -125,8 +125,7 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     suitable(chosen.baselines, data.train.inputs, given)
     teacher_given = folder.teacher_input(given, data)
     check_network("student", functools.partial(folder.student, **chosen.student), given, len(data.labels))
-    if any(member.weights for member in members):
-        check_network("teacher", folder.teacher, teacher_given, len(data.labels))
+    check_members(members, Checked(recipe, folder, teacher_given, data))
     digests |= {name: split.digest() for name, split in data.splits().items()}
     if data.unlabelled is not None:
         digests["unlabelled"] = Split(data.unlabelled, np.zeros(0, np.int64)).digest()
