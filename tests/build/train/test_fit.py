@@ -19,6 +19,7 @@ from joulebox_build.train.memory import WORKSPACE, needed
 from joulebox_build.train.model import logits, seeded
 
 SETTINGS = Training(epochs=4, batch=16, learning_rate=0.1)
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 WAYS = {
     "sgd": SETTINGS,
     "adamw": Training(epochs=4, batch=16, optimizer="adamw", learning_rate=0.01),
@@ -41,7 +42,7 @@ def lesson(*, stop_at: int | None = None) -> Lesson:
     def batch(epoch: int, index: NDArray[np.int64]):
         if epoch == stop_at:
             raise InterruptedError
-        return images[index], lambda outputs: nn.functional.cross_entropy(outputs, expected[index])
+        return images[index], lambda outputs: nn.functional.cross_entropy(outputs, expected[index].to(outputs.device))
 
     return Lesson(60, batch, Split(images, labels), lambda images: (images / 255).astype(np.float32), seed=1)
 
@@ -127,3 +128,28 @@ def test_a_damaged_checkpoint_means_starting_again(tmp_path: Path) -> None:
 def test_arithmetic_is_as_before_afterwards() -> None:
     trained()
     assert float(np.float32(1e-39) * np.float32(0.5)) > 0, "denormals are flushed to 0 still"
+
+
+@NEEDS_CUDA
+@pytest.mark.parametrize("way", WAYS)
+def test_where_there_is_a_gpu_it_trains_there_and_brings_the_network_back(way: str) -> None:
+    net, where = seeded(network, 0), set[str]()
+    net.register_forward_hook(lambda _, inputs, output: where.update((inputs[0].device.type, output.device.type)))
+    history = fit(net, lesson(), WAYS[way], Silent())
+    assert where - {"cpu"} == {"cuda"}, "the CPU's turn is when memory is estimated"
+    assert history[-1].validation_accuracy > 0.9
+    assert {value.device.type for value in net.state_dict().values()} == {"cpu"}
+
+
+@NEEDS_CUDA
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_interrupted_on_a_gpu_goes_on_there_to_the_same_weights(tmp_path: Path, way: str) -> None:
+    """To rounding: not all of CUDA's sums have an order."""
+    checkpoint, settings = tmp_path / "checkpoint.pt", WAYS[way]
+    with pytest.raises(InterruptedError):
+        fit(seeded(network, 0), lesson(stop_at=2), settings, Silent(), checkpoint)
+    resumed, straight = seeded(network, 0), seeded(network, 0)
+    history = fit(resumed, lesson(), settings, Silent(), checkpoint)
+    assert len(history) == len(fit(straight, lesson(), settings, Silent()))
+    for name, value in straight.state_dict().items():
+        assert torch.allclose(resumed.state_dict()[name].float(), value.float(), rtol=1e-2, atol=1e-3), name
