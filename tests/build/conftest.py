@@ -86,6 +86,27 @@ RECIPE: dict[str, Any] = {
     },
 }
 
+WITH_UNLABELLED = DATA.replace("stripes(300, TEST_SEED))", "stripes(300, TEST_SEED), stripes(90, 5).inputs)")
+EVERYTHING: dict[
+    str, Any
+] = {  # that a profile can ask for; a range that cuts off much makes int8 bad enough to be trained on
+    "distill": {**RECIPE["profiles"]["quick"]["distill"], "unlabelled": True, "mixup": 0.3},
+    "prune": {"macs": 0.7, "epochs": 1},
+    "quantize": {
+        "samples": 100,
+        "calibrators": ["percentile"],
+        "percentile": 98,
+        "drop_max": 0,
+        "qat": {"epochs": 1},
+        "sensitivity": True,
+    },
+    "variants": ["cpu-int8", "cpu-fp32", "trt-int8"],
+    "corruptions": [{"kind": "noise"}],
+    "study": {"seeds": 2, "epochs": 1},
+    "data_efficiency": {"fractions": [0.5, 1.0], "epochs": 1},
+    "gate": {},
+}
+
 Edit = Callable[[dict[str, Any]], None]
 WriteRecipe = Callable[[Path, Edit], Path]
 
@@ -151,4 +172,15 @@ class FirstBuild:
 def first_build(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstBuild:
     place = tmp_path_factory.mktemp("first")
     built = build(load_recipe(trained_folder / "recipe.yaml"), "quick", Stages(place / "cache"))
+    return FirstBuild(pack(built, place / "out"), built, place / "cache")
+
+
+@pytest.fixture(scope="session")
+def built_of_everything(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstBuild:
+    """The same with all that a profile can ask for, unlabelled data among it."""
+    place = tmp_path_factory.mktemp("everything")
+    folder = Path(shutil.copytree(trained_folder, place / "model"))
+    (folder / "data.py").write_text(WITH_UNLABELLED, "utf-8")
+    recipe = load_recipe(_write(folder, lambda recipe: recipe["profiles"]["quick"].update(EVERYTHING)))
+    built = build(recipe, "quick", Stages(place / "cache"))
     return FirstBuild(pack(built, place / "out"), built, place / "cache")

@@ -14,7 +14,7 @@ from joulebox_build.given import gate, steps
 from joulebox_build.given.job import GivenJob, open_given
 from joulebox_build.given.report import GivenFigures, GivenReport
 from joulebox_build.judge.agreement import compare
-from joulebox_build.judge.gate import explain
+from joulebox_build.judge.gate import explain, repeatable
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import GivenRecipe
@@ -77,7 +77,7 @@ def pack(built: GivenBuilt, out: Path) -> Package:
         given=job.given,
         golden=job.given.encode(golden),
         temperature=1.0,  # nothing to fit it on: confidence is the published model's own
-        gate=report.gate,
+        gate=repeatable(report.gate),
         made_of=report.made_of,
         evidence=report.files(),
     )

@@ -15,7 +15,12 @@ from joulebox_build.commands.build import build
 from joulebox_build.commands.teacher import teacher
 from joulebox_build.data.unlabelled import Unlabelled
 from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
+from joulebox_build.given import pipeline
 from joulebox_build.given.int8 import first_layers
+from joulebox_build.given.job import STAGES
+from joulebox_build.recipe import GivenRecipe, load_any_recipe
+from joulebox_build.stage import Stages
+from killing import Uninterrupted, check_ended_alike, kill_in_each
 
 MODEL = """
 import torch
@@ -111,6 +116,32 @@ def test_the_package_has_both_forms_and_its_evidence_says_how_often_they_agree(
     assert set(report["agreement"]["groups"]["half"]) == {"first", "second"}
     assert report["samples"] == {"calibration": 30, "test": 60}
     assert "accuracy" not in json.dumps(report)
+
+
+@pytest.fixture
+def built(write: Write, cache: Path, tmp_path: Path) -> Uninterrupted:
+    recipe = write()
+    found = load_any_recipe(recipe)
+    assert isinstance(found, GivenRecipe)
+    made = pipeline.build(found, "full", Stages(cache))
+    return Uninterrupted(recipe, cache, pipeline.pack(made, tmp_path / "first"))
+
+
+@pytest.mark.slow
+def test_a_build_killed_in_any_stage_ends_as_if_it_had_not_been(built: Uninterrupted, tmp_path: Path) -> None:
+    stages = (*STAGES, "package")
+    kill_in_each(built, stages, tmp_path / "killed")
+    for stage in stages:
+        check_ended_alike(built.package, tmp_path / "killed" / stage, stage)
+
+
+def test_how_fast_it_was_is_in_the_report_and_not_in_the_version(built: Uninterrupted) -> None:
+    """Another run measures another speed."""
+    gate = {result.limit: result.actual for result in built.package.manifest.gate}
+    assert gate["speedup_min"] is None
+    assert gate["agreement_min"] is not None
+    report = json.loads(built.package.read("report.json"))
+    assert report["speedup"] > 0
 
 
 def test_building_again_makes_nothing_anew_and_the_same_version(
