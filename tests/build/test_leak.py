@@ -1,4 +1,7 @@
-"""The test data are never handed to training, calibration, temperature fitting, distillation, quantization or a search: a tripwire."""
+"""The test data are never handed to training, calibration, temperature fitting, distillation, quantization or a search: a tripwire.
+
+Validation data are for choices: what is trained comes out the same whatever they are.
+"""
 
 import copy
 from dataclasses import replace
@@ -14,6 +17,7 @@ from joulebox_build.job import Job
 from joulebox_build.recipe import load_recipe
 from joulebox_build.search import trial
 from joulebox_build.stage import Stages
+from joulebox_build.steps.artifacts import HISTORY, PRUNING
 
 
 class TestDataRead(Exception):
@@ -45,21 +49,73 @@ def guarded(job: Job) -> Job:
     return replace(job, data=data, folder=replace(job.folder, load=load))
 
 
+def other_validation(job: Job) -> Job:
+    """The same job with images that it has never seen in place of its validation data."""
+    validation = job.data.test.first(len(job.data.validation))
+    digests = {**job.digests, "validation": validation.digest()}
+    return replace(job, data=replace(job.data, validation=validation), digests=digests)
+
+
 @pytest.fixture
 def job(folder: Path, tmp_path: Path) -> Job:
     """With all that a build can make of training and validation data, and nothing made yet."""
-    recipe = load_recipe(folder / "recipe.yaml")
-    return guarded(pipeline.open_job(recipe, "quick", Stages(tmp_path / "empty")))
+    return opened(folder / "recipe.yaml", tmp_path)
+
+
+def opened(recipe: Path, tmp_path: Path) -> Job:
+    return guarded(pipeline.open_job(load_recipe(recipe), "quick", Stages(tmp_path / "empty")))
 
 
 def test_what_a_build_makes_it_makes_without_a_look_at_the_test_data(first_build: Any, job: Job) -> None:
     made = pipeline.make(job)
+    check_made(first_build, job, made, {"distill", "quantize", "baseline", "calibrate", "teach"})
+    assert trial.run(job, ["accuracy"]).accuracy > 0.5  # nor does a search
+
+
+@pytest.mark.slow
+def test_nor_does_a_build_of_everything_look_at_them(built_of_everything: Any, tmp_path: Path) -> None:
+    job = opened(built_of_everything.built.job.recipe.file, tmp_path)
+    made = pipeline.make(job)
+    check_made(
+        built_of_everything, job, made, {"distill", "prune", "qat", "quantize", "variant", "baseline", "calibrate"}
+    )
+    arms = sum(artifact.stage == "distill" for artifact in job.stages.once())
+    assert arms == 1 + 4 + 2, "the student, those of the study, and those of parts of the data"
+    assert trial.run(job, ["accuracy"]).accuracy > 0.5
+
+
+def check_made(first: Any, job: Job, made: pipeline.Made, stages: set[str]) -> None:
+    """The same as by the build that has the test data, in these stages among others, none of them from the cache."""
     log = job.stages.log
     assert not any(artifact.cached and artifact.stage != "answer" for artifact in log)
-    assert {"distill", "quantize", "baseline", "calibrate", "teach"} <= {artifact.stage for artifact in log}
-    assert made.int8.content == first_build.built.made.int8.content
-    assert made.temperatures == first_build.built.made.temperatures
-    assert trial.run(job, ["accuracy"]).accuracy > 0.5  # nor does a search
+    assert stages <= {artifact.stage for artifact in log}
+    assert made.int8.content == first.built.made.int8.content
+    assert made.temperatures == first.built.made.temperatures
+
+
+@pytest.mark.slow
+def test_what_is_trained_is_not_trained_on_validation_data(built_of_everything: Any, tmp_path: Path) -> None:
+    """Weights, the teacher's logits and the simpler methods come out the same beside other validation data; choices may not."""
+    first = built_of_everything.built
+    job = other_validation(pipeline.open_job(first.job.recipe, "quick", Stages(tmp_path / "empty")))
+    made = pipeline.make(job)
+    ours, theirs = trained(job), trained(first.job)
+    assert {stage for stage, _ in ours} == TRAINED
+    assert ours == theirs
+    assert made.temperatures != first.made.temperatures, "which are fitted to validation data"
+
+
+TRAINED = {"teach", "distill", "prune", "qat", "baseline"}
+CHOSEN_ON = {HISTORY, PRUNING}  # has accuracies on validation data
+
+
+def trained(job: Job) -> dict[tuple[str, str], dict[str, bytes]]:
+    """By stage and what it was run on: what it made, but for its accuracies."""
+    return {
+        (made.stage, made.of): {name: content for name, content in made.files.items() if name not in CHOSEN_ON}
+        for made in job.stages.once()
+        if made.stage in TRAINED
+    }
 
 
 def test_the_tripwire_is_one(job: Job) -> None:
