@@ -13,12 +13,16 @@ MODEL = "model.onnx"
 
 @dataclass(frozen=True)
 class Model:
-    """Of several files, as a teacher of several members has, the mean of the logits is the answer."""
+    """Of several files, as a teacher of several members has, the mean of the logits is the answer.
+
+    `encoder` is the digest of the code that makes its input, where that is the model folder's own.
+    """
 
     name: str
     files: tuple[Artifact, ...]
     parameters: int
     given: ModelInput
+    encoder: str = ""
 
     @property
     def contents(self) -> list[bytes]:
@@ -36,4 +40,4 @@ class Model:
 
     @property
     def digest(self) -> str:
-        return sha256(canonical([file.digest for file in self.files]))
+        return sha256(canonical([self.encoder, *(file.digest for file in self.files)]))

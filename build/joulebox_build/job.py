@@ -15,31 +15,39 @@ from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.judge.baseline import suitable
-from joulebox_build.provenance import libraries, sources
+from joulebox_build.provenance import code_of, libraries, stage_code
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.fit import Epoch
 from joulebox_build.train.members import Checked, check_members, find_member
 from joulebox_build.train.model import ModelFolder, check_network, load_data, load_folder
 
-STAGES = {  # stage to the modules with its code; those that they import count too
-    "teacher": ("train.teacher",),
-    "teach": ("graph.inference", "train.views"),
-    "distill": ("train.distill", "train.fit", "train.hints", "train.views"),
-    "prune": ("compress.prune", "train.distill", "train.fit", "train.views", "graph.export", "judge.cost"),
-    "export": ("graph.export", "compress.channels"),
-    "qat": ("compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
-    "quantize": ("compress.choice",),
-    "variant": ("compress.weights", "compress.halves"),
-    "baseline": ("judge.linear", "judge.boosting", "judge.tfidf"),
-    "answer": ("graph.inference",),
-    "calibrate": ("judge.calibration",),
-    "evaluate": ("judge.quality",),
-    "corrupt": ("data.corruption", "graph.inference"),
-    "memory": ("graph.memory",),
-    "measure": ("judge.cost",),
-    "duplicates": ("data.dataset",),
-    "occlude": ("judge.occlusion", "judge.calibration", "graph.inference"),
+STAGES = {  # stage to its steps, and to the modules with its code, of which those that they import count too
+    "teacher": ("steps.teach", "train.teacher"),
+    "teach": ("steps.teach", "graph.inference", "train.views"),
+    "distill": ("steps.student", "steps.teach", "train.distill", "train.fit", "train.hints", "train.views"),
+    "prune": (
+        "steps.prune",
+        "compress.prune",
+        "train.distill",
+        "train.fit",
+        "train.views",
+        "graph.export",
+        "judge.cost",
+    ),
+    "export": ("steps.student", "graph.export", "compress.channels"),
+    "qat": ("steps.quantize", "compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
+    "quantize": ("steps.quantize", "compress.choice"),
+    "variant": ("steps.variants", "compress.weights", "compress.halves"),
+    "baseline": ("steps.baseline", "judge.linear", "judge.boosting", "judge.tfidf"),
+    "answer": ("steps.judge", "graph.inference"),
+    "calibrate": ("steps.judge", "judge.calibration"),
+    "evaluate": ("steps.judge", "judge.quality"),
+    "corrupt": ("steps.judge", "data.corruption", "graph.inference"),
+    "memory": ("steps.judge", "graph.memory"),
+    "measure": ("steps.cost", "judge.cost"),
+    "duplicates": ("steps.judge", "data.dataset"),
+    "occlude": ("steps.occlusion", "judge.occlusion", "judge.calibration", "graph.inference"),
 }
 IN_LINEAGE = (
     "teacher",
@@ -58,7 +66,7 @@ IN_LINEAGE = (
 
 @dataclass(frozen=True)
 class Job:
-    """What a build works on. `digests` are of the files `recipe`, `model` and `data`, of each split, and of the teachers."""
+    """What a build works on. `digests` are of the file `recipe`, the code `model` and `data`, each split, and the teachers' files."""
 
     recipe: Recipe
     profile_name: str
@@ -89,7 +97,7 @@ class Job:
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
         preprocess = self.recipe.preprocess and self.recipe.preprocess.model_dump()
-        return self.stages.run(stage, _sources(stage), {**inputs, "preprocess": preprocess}, make, of=of)
+        return self.stages.run(stage, stage_code(*STAGES[stage]), {**inputs, "preprocess": preprocess}, make, of=of)
 
     def made_of(self) -> dict[str, Any]:
         """What decides the package's version, as far as it is known before anything runs."""
@@ -98,13 +106,9 @@ class Job:
             "profile": self.profile_name,
             "teacher": [self.digests[str(member.file)] for member in self.members],
             "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
-            "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
+            "stages": {stage: sha256(canonical(stage_code(*STAGES[stage]))) for stage in IN_LINEAGE},
             "libraries": libraries(),
         }
-
-
-def _sources(stage: str) -> dict[str, str]:
-    return sources(*(f"joulebox_build.{module}" for module in STAGES[stage]))
 
 
 def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
@@ -116,10 +120,10 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     """
     chosen = recipe.profile(profile)
     members = recipe.teacher.members[: chosen.distill.members]
-    files = {"recipe": recipe.file, "model": recipe.path(recipe.model), "data": recipe.path(recipe.data)}
-    files |= {str(member.file): find_member(recipe, member) for member in members}
+    files = {"recipe": recipe.file} | {str(member.file): find_member(recipe, member) for member in members}
     digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
     folder = load_folder(recipe)
+    digests |= {"model": code_of(recipe.path(recipe.model)), "data": code_of(recipe.path(recipe.data))}
     data, given = load_data(folder, recipe)
     check_corruptions(chosen.corruptions, data.train.inputs)
     suitable(chosen.baselines, data.train.inputs, given)

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
-from joulebox.package.digest import sha256
+from joulebox.package.digest import canonical, sha256
 
 OURS = ("joulebox", "joulebox_build")
+STEPS = "steps"
 LIBRARIES = (
     "torch",
     "torch-pruning",
@@ -75,14 +76,47 @@ def sources(*modules: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def stage_code(*modules: str) -> dict[str, str]:
+    """SHA-256 of a stage's modules: of its steps, which import what runs all stages, alone; of others as `sources` has it."""
+    named = [f"{OURS[-1]}.{module}" for module in modules]
+    steps = {name: path for name in named if STEPS in name.split(".") and (path := _origin(name)) is not None}
+    alone = {name: sha256(path.read_bytes()) for name, path in steps.items()}
+    return alone | sources(*(name for name in named if name not in steps))
+
+
+def code_of(path: Path) -> str:
+    """The digest of a file of a model folder, of the files beside it that it imports, and of our modules that these import."""
+    found: dict[str, str] = {}
+    ours: set[str] = set()
+    ahead = [path]
+    while ahead:
+        file = ahead.pop()
+        name = file.relative_to(path.parent).as_posix()
+        if name in found or not file.is_file():
+            continue
+        content = file.read_bytes()
+        found[name] = sha256(content)
+        names = _imported(content)
+        ours.update(name for name in names if name.partition(".")[0] in OURS)
+        ahead += [path.parent / f"{name.replace('.', '/')}.py" for name in names]
+        ahead += [path.parent / name.replace(".", "/") / "__init__.py" for name in names]
+    return sha256(canonical({"files": found, "ours": sources(*sorted(ours))}))
+
+
 def _imports(content: bytes) -> list[str]:
+    return [name for name in _imported(content) if name.partition(".")[0] in OURS]
+
+
+def _imported(content: bytes) -> list[str]:
+    """The modules that Python source imports, and what it imports from them, which may be modules as well."""
     names: list[str] = []
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.partition(".")[0] in OURS]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names += [module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)]
+    return [name for name in names if name]
 
 
 def _origin(name: str) -> Path | None:

@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from joulebox.package.digest import sha256
 from joulebox_build.commands.build import RecipePath, say
 from joulebox_build.errors import RecipeError
 from joulebox_build.files import replace_atomically
 from joulebox_build.progress import bar
-from joulebox_build.provenance import sources
+from joulebox_build.provenance import code_of, sources
 from joulebox_build.recipe import Member, Recipe, load_recipe
 from joulebox_build.stage import Artifact, Stages
 from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, WEIGHTS
@@ -47,8 +46,9 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
     data, given = load_data(folder, recipe)
     course = Course(folder, data, folder.teacher_input(given, data), training, member.seed)
     inputs = {
-        "model": sha256(recipe.path(recipe.model).read_bytes()),
-        "code": sha256(recipe.path(recipe.data).read_bytes()),
+        "model": code_of(recipe.path(recipe.model)),
+        "code": code_of(recipe.path(recipe.data)),
+        "preprocess": recipe.preprocess and recipe.preprocess.model_dump(),
         "data": {name: split.digest() for name, split in data.splits().items()},
         "seed": member.seed,
         "training": training.model_dump(),

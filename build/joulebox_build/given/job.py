@@ -14,24 +14,36 @@ from joulebox.package.digest import canonical, sha256
 from joulebox_build.data.encode import ModelInput, normalized
 from joulebox_build.data.unlabelled import Unlabelled
 from joulebox_build.errors import DataError
-from joulebox_build.provenance import libraries, sources
+from joulebox_build.provenance import code_of, libraries, stage_code
 from joulebox_build.recipe import GivenProfile, GivenRecipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.model import check_network, function_of, import_file
 
 STAGES = {  # stage to the modules with its code; those that they import count too
-    "export": ("graph.export",),
-    "quantize": ("compress.quantize", "compress.bias", "given.int8"),
-    "answer": ("graph.inference",),
-    "speedup": ("judge.speed",),
-    "measure": ("judge.cost",),
+    "export": (
+        "given.steps",
+        "graph.export",
+    ),
+    "quantize": ("given.steps", "compress.quantize", "compress.bias", "given.int8"),
+    "answer": (
+        "given.steps",
+        "graph.inference",
+    ),
+    "speedup": (
+        "given.steps",
+        "judge.speed",
+    ),
+    "measure": (
+        "steps.cost",
+        "judge.cost",
+    ),
 }
 IN_LINEAGE = ("export", "quantize", "answer")
 
 
 @dataclass(frozen=True)
 class GivenJob:
-    """`digests` are of the files `recipe`, `model` and `data`, and of the parts of the data."""
+    """`digests` are of the file `recipe`, of the code `model` and `data`, and of the parts of the data."""
 
     recipe: GivenRecipe
     profile_name: str
@@ -45,7 +57,7 @@ class GivenJob:
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
         with_preprocess = {**inputs, "preprocess": self.recipe.preprocess.model_dump()}
-        return self.stages.run(stage, _sources(stage), with_preprocess, make, of=of)
+        return self.stages.run(stage, stage_code(*STAGES[stage]), with_preprocess, make, of=of)
 
     def made_of(self) -> dict[str, Any]:
         """What decides the package's version, as far as it is known before anything runs."""
@@ -53,13 +65,9 @@ class GivenJob:
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
             "data": {name: self.digests[name] for name in self.data.inputs()},
-            "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
+            "stages": {stage: sha256(canonical(stage_code(*STAGES[stage]))) for stage in IN_LINEAGE},
             "libraries": libraries(),
         }
-
-
-def _sources(stage: str) -> dict[str, str]:
-    return sources(*(f"joulebox_build.{module}" for module in STAGES[stage]))
 
 
 def open_given(recipe: GivenRecipe, profile: str, stages: Stages) -> GivenJob:
@@ -70,10 +78,10 @@ def open_given(recipe: GivenRecipe, profile: str, stages: Stages) -> GivenJob:
         DataError: the data or the weights cannot be had, or do not fit the recipe.
     """
     chosen = recipe.profile(profile)
-    files = {"recipe": recipe.file, "model": recipe.path(recipe.model), "data": recipe.path(recipe.data)}
-    digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
-    network = function_of(import_file(files["model"]), "given")
-    data = cast(object, function_of(import_file(files["data"]), "load")())
+    network = function_of(import_file(recipe.path(recipe.model)), "given")
+    data = cast(object, function_of(import_file(recipe.path(recipe.data)), "load")())
+    digests = {"model": code_of(recipe.path(recipe.model)), "data": code_of(recipe.path(recipe.data))}
+    digests["recipe"] = sha256(recipe.file.read_bytes())
     if not isinstance(data, Unlabelled):
         raise DataError(f"data: load() of {recipe.data} returned {type(data).__name__}; expected Unlabelled")
     given = _input(recipe, data)

@@ -19,17 +19,18 @@ from joulebox_build.judge.speed import speedup
 from joulebox_build.progress import bar
 from joulebox_build.steps.artifacts import FIGURES, LOGITS, as_json, described, from_npy, npy
 from joulebox_build.steps.cost import cost_of
-from joulebox_build.train.model import parameters
+from joulebox_build.train.model import parameters, weights_digest
 
 
 def fp32(job: GivenJob) -> Model:
     """The model as it was published, as ONNX."""
+    network = job.network()
+    inputs = {"model": job.digests["model"], "weights": weights_digest(network), "input": described(job.given)}
 
     def make(_: Path) -> dict[str, bytes]:
-        network = job.network()
         return {MODEL: export(network, job.given), FIGURES: as_json(parameters(network))}
 
-    made = job.run("export", {"model": job.digests["model"], "input": described(job.given)}, make)
+    made = job.run("export", inputs, make)
     return Model("fp32", (made,), made.json(FIGURES), job.given)
 
 

@@ -34,7 +34,7 @@ from joulebox_build.train.distill import LazyViews, View, distillation
 from joulebox_build.train.fit import Lesson, as_dicts, fit
 from joulebox_build.train.hints import hinted, with_hints
 from joulebox_build.train.memory import inputs_bytes
-from joulebox_build.train.model import parameters, seeded, tuned_layout
+from joulebox_build.train.model import parameters, seeded, tuned_layout, weights_digest
 from joulebox_build.train.teacher import load_weights
 
 
@@ -59,6 +59,7 @@ def trained(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Artifact:
     settings = pupil.settings
     inputs = {
         "model": job.digests["model"],
+        "starts": weights_digest(seeded(job.student, pupil.seed)),
         "logits": [artifact.digest for artifact in soft],
         "data": [pupil.samples.digest(), job.digests["validation"]],
         "augment": job.digests["data"],

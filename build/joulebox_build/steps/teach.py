@@ -29,7 +29,8 @@ from joulebox_build.train.views import Mix, draw_mix, view
 def teacher(job: Job) -> Model:
     """The teacher's members as ONNX."""
     made = [_member(job, member) for member in job.members]
-    return Model("teacher", tuple(made), sum(each.json(FIGURES) for each in made), job.teacher_given)
+    encoder = "" if job.folder.teacher_encode is None else job.digests["model"]
+    return Model("teacher", tuple(made), sum(each.json(FIGURES) for each in made), job.teacher_given, encoder)
 
 
 def _member(job: Job, member: Member) -> Artifact:

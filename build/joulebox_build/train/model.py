@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from joulebox.package.digest import canonical, sha256
 from joulebox.package.manifest import Datatype
 from joulebox_build.data.dataset import Dataset, Inputs, Split
 from joulebox_build.data.encode import ModelInput, model_input
@@ -152,6 +153,12 @@ def tuned_layout(network: nn.Module) -> nn.Module:
 
 def parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 of all that the network holds: weights, and what it keeps of its training."""
+    state = {name: value.contiguous().flatten().view(torch.uint8) for name, value in network.state_dict().items()}
+    return sha256(canonical({name: sha256(value.numpy().tobytes()) for name, value in state.items()}))
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
