@@ -109,7 +109,8 @@ def _with_hints(job: Job, network: nn.Module, lesson: Lesson, pupil: Pupil) -> t
     teacher = load_weights(job.recipe, job.folder, _hinting(job))
     whole, watched = hinted(network, teacher, settings.hints, (job.given, job.teacher_given), pupil.seed)
     batch = with_hints(lesson.batch, whole, (teacher, watched), job.teacher_given.encode, settings.hint_weight)
-    return whole, replace(lesson, batch=batch)
+    weights = sum(value.nbytes for value in teacher.state_dict().values())
+    return whole, replace(lesson, batch=batch, data_bytes=lesson.data_bytes + weights)
 
 
 def _hinting(job: Job) -> Member:
