@@ -23,7 +23,7 @@ class ModelInput:
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
-    encode: Callable[[Inputs], NDArray[Any]]
+    encode: Callable[[Inputs], NDArray[Any]]  # the tensor shares no memory with the samples: a network may change its input
 
     @property
     def dtype(self) -> type[np.float32 | np.int64]:
@@ -40,7 +40,7 @@ def model_input(preprocess: ImagePreprocess | TextPreprocess | None, data: Datas
     if preprocess is None:
         if sample.dtype != np.float32:
             raise DataError(f"data: load() gives {sample.dtype} {found}, which needs a preprocess in the recipe")
-        return ModelInput("input", "FP32", tuple(found), np.asarray)
+        return ModelInput("input", "FP32", tuple(found), np.array)
     if isinstance(preprocess, TextPreprocess):
         if sample.dtype != np.object_:
             raise DataError(f"data: load() gives {sample.dtype} {found}; preprocess says texts: correct one of them")

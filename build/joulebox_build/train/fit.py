@@ -23,8 +23,9 @@ from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
 from joulebox_build.train.best import Best, stalled
 from joulebox_build.train.device import deterministic, device, keep_freed_memory, reduced_precision
+from joulebox_build.train.foldercode import Encode
 from joulebox_build.train.memory import needed
-from joulebox_build.train.model import Encode, accuracy, as_tensor
+from joulebox_build.train.model import accuracy, as_tensor
 from joulebox_build.train.optimizer import moving_average, optimizer_of
 
 GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
