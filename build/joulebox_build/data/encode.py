@@ -18,12 +18,15 @@ from joulebox_build.errors import DataError
 
 @dataclass(frozen=True)
 class ModelInput:
-    """The one input of a model: its name, its datatype in the Open Inference Protocol, and its shape without the batch."""
+    """The one input of a model: its name, its datatype in the Open Inference Protocol, and its shape without the batch.
+
+    `encode` makes a tensor that shares no memory with the samples, as a network may change its input.
+    """
 
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
-    encode: Callable[[Inputs], NDArray[Any]]  # the tensor shares no memory with the samples: a network may change its input
+    encode: Callable[[Inputs], NDArray[Any]]
 
     @property
     def dtype(self) -> type[np.float32 | np.int64]:

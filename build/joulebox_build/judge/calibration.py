@@ -43,7 +43,9 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
     grid = np.geomspace(COLDEST, HOTTEST, STEPS)
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     meant = shifted[np.arange(len(labels)), labels]
-    losses = [_surprise(shifted / temperature, meant / temperature) + np.log(temperature) ** 2 / 2 for temperature in grid]
+    losses = [
+        _surprise(shifted / temperature, meant / temperature) + np.log(temperature) ** 2 / 2 for temperature in grid
+    ]
     return float(f"{grid[int(np.argmin(losses))]:.3g}")
 
 

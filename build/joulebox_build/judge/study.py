@@ -70,7 +70,7 @@ def paired(differences: Sequence[float]) -> tuple[float, tuple[float, float] | N
 def verdict(gain: float, interval: tuple[float, float] | None) -> str:
     """For people, in points of accuracy."""
     if interval is None:
-        return f"the teacher makes the same difference with each seed, {100 * gain:+.2f} points: no spread, so no interval"
+        return f"the teacher makes {100 * gain:+.2f} points with each seed alike: no spread, so no interval"
     low, high = interval
     shown = f"{abs(100 * gain):.2f} points"
     if low > 0:

@@ -58,7 +58,11 @@ BAD = [
     (tensors, split(changed(tensors, (3, 0, 0, 0), -np.inf)), r"test input 3 holds -inf \(element 0\)"),
     (texts, split(changed(texts, 1, " \n")), r"test input 1 is the empty text ' \\n': leave it out"),
     (texts, split(changed(texts, 2, None)), r"test input 2 is NoneType 'None'; expected a text"),
-    (texts, split(changed(texts, 3, "a \ud83d")), r"test input 3 has '\\ud83d' at 2, half of a character, .*: replace it"),
+    (
+        texts,
+        split(changed(texts, 3, "a \ud83d")),
+        r"test input 3 has '\\ud83d' at 2, half of a character, .*: replace it",
+    ),
     (
         images,
         split(images(), light=np.asarray(["dark", None] * 2, object)),

@@ -31,7 +31,7 @@ def test_the_interval_is_that_of_the_paired_t_test(pairs: list[tuple[float, floa
         (0.005, (0.003, 0.007), "the teacher helps by 0.50 points [0.30, 0.70]"),
         (-0.002, (-0.003, -0.001), "the teacher hurts by 0.20 points [0.10, 0.30]"),
         (0.001, (-0.002, 0.004), "the teacher does not help here: +0.10 points [-0.20, 0.40]"),
-        (0.1, None, "the teacher makes the same difference with each seed, +10.00 points: no spread, so no interval"),
+        (0.1, None, "the teacher makes +10.00 points with each seed alike: no spread, so no interval"),
     ],
 )
 def test_the_verdict_is_one_plain_sentence(gain: float, interval: tuple[float, float] | None, said: str) -> None:

@@ -79,7 +79,7 @@ def test_an_error_in_load_names_file_and_line(folder: Path) -> None:
 
 def test_an_error_of_the_build_is_said_as_it_is(folder: Path) -> None:
     code = "def load():\n    from joulebox_build.errors import DataError\n    raise DataError('no such file')\n"
-    with pytest.raises(BuildError, match="^no such file$"):
+    with pytest.raises(BuildError, match=r"^no such file$"):
         opened(changed(folder, "data.py", "def load():\n", code))
 
 
