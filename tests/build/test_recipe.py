@@ -1,12 +1,16 @@
 """A recipe that is wrong is refused in one line that names the key, the value, and what was expected."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe import load_recipe
+from joulebox_build.recipe.yamlfile import read_yaml
 from joulebox_build.train.model import load_folder
 from joulebox_build.train.teacher import load_weights
 
@@ -40,6 +44,10 @@ def set_key(path: str, value: Any) -> Any:
         ("preprocess.depth", 1, r"preprocess\.image\.depth: unknown key .*expected one of channels, height"),
         ("preprocess", {"kind": "text", "mean": []}, r"preprocess\.text\.mean: unknown key .*expected one of buckets"),
         ("preprocess.kind", "sound", r"preprocess: .*'image', 'text'"),
+        ("profiles.quick.distill.learning_rate", float("inf"), r"learning_rate: inf; input should be a finite number"),
+        ("profiles.quick.distill.temperature", float("nan"), r"temperature: nan; input should be a finite number"),
+        ("profiles.quick.student", {"rate": float("inf")}, r"student\.rate: inf; .*, or a finite number, or a valid"),
+        ("preprocess.mean", [float("nan")], r"preprocess\.image\.mean\.0: nan; input should be a finite number"),
         ("preprocess.mean", [0.1, 0.2], r"preprocess\.mean has 2 values; expected one per channel \(1\)"),
     ],
 )
@@ -73,11 +81,81 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
         load_recipe(tmp_path / "recipe.yaml")
 
 
-@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00", b"a: 2020-13-45", b"a: " + b"[" * 5000])
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "recipe.yaml").write_bytes(content)
     with pytest.raises(RecipeError, match="is not YAML"):
         load_recipe(tmp_path / "recipe.yaml")
+
+
+def rewritten(folder: Path, *lines: str, old: str = "") -> Path:
+    """The recipe with these lines at its end, or in the place of an old one."""
+    path, new = folder / "recipe.yaml", "".join(f"{line}\n" for line in lines)
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lines", "old", "message"),
+    [
+        (["seed: 7"], "", r"recipe\.yaml, line \d+, is not YAML: key 'seed' is there already, in line \d+: keep one"),
+        (["golden: {samples: 4, samples: 5}"], "", r"key 'samples' is there already"),
+        (
+            ["profiles:", "  quick: {distill: {epochs: 9}}"],
+            "profiles:\n",
+            r"key 'quick' is there already, in line \d+:",
+        ),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(folder: Path, lines: list[str], old: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(rewritten(folder, *lines, old=old))
+
+
+def test_merged_keys_may_be_said_otherwise(tmp_path: Path) -> None:
+    text = "a: &a {q: 1, r: 1}\nb: {c: &c {<<: *a, q: 2}}\nd: {<<: *c, r: 3}\n"
+    (tmp_path / "x.yaml").write_text(text, "utf-8")
+    assert read_yaml(tmp_path / "x.yaml") == {
+        "a": {"q": 1, "r": 1},
+        "b": {"c": {"q": 2, "r": 1}},
+        "d": {"q": 2, "r": 3},
+    }
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["{:e}", "{:E}", "{:.0e}", "{!r}", "{:g}"]))
+def test_a_number_is_a_number_however_it_is_written(value: float, form: str) -> None:
+    written = form.format(value)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.yaml"
+        path.write_text(f"a: {written}\nb: '{written}'\n", "utf-8")
+        assert read_yaml(path) == {"a": float(written), "b": written}
+
+
+def test_a_rate_in_scientific_notation_reaches_the_student_as_a_number(folder: Path) -> None:
+    path = rewritten(folder, "    student: {rate: 1e-3, name: e5}", "    distill:", old="    distill:\n")
+    assert load_recipe(path).profile("quick").student == {"rate": 0.001, "name": "e5"}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"low": 2.0, "high": 1.0}, r"recipe\.yaml: search\.space: low 2\.0 must be less than high 1\.0"),
+        ({"low": 1.0}, r"recipe\.yaml: search\.space\.x\.range\.high: missing; it has no default"),
+        ({"low": "a", "high": 1}, r"x\.range\.low: 'a'; input should be a valid integer, or a valid number"),
+        ({"low": 1, "high": 2, "stop": 3}, r"range\.stop: unknown key .* of high, log, low, step"),
+        (
+            {"choices": [1], "low": 1},
+            r"recipe\.yaml: search\.space\.x\.choices\.low: unknown key .* expected one of choices",
+        ),
+    ],
+)
+def test_of_a_range_or_choices_only_what_was_meant_is_said_to_be_wrong(
+    folder: Path, write_recipe: Any, space: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"{message}$"):
+        load_recipe(write_recipe(folder, set_key("search", {"space": {"x": space}})))
 
 
 def test_a_missing_recipe_is_refused(tmp_path: Path) -> None:

@@ -19,8 +19,10 @@ def check_labels(names: Sequence[str]) -> None:
     """The classes' names.
 
     Raises:
-        DataError: fewer than two, or one of them twice.
+        DataError: fewer than two, one of them twice, or one that is no text.
     """
+    for number, name in enumerate(names):
+        _check_text(f"label {number}", name)
     if len(names) < 2:
         raise DataError(f"labels are {list(names)}; a classifier needs two at least: give Dataset all of them")
     twice = [name for number, name in enumerate(names) if name in names[:number]]
@@ -40,35 +42,67 @@ def check_split(
     Raises:
         DataError: it cannot be right.
     """
-    _check_form(name, inputs)
+    check_inputs(name, inputs)
+    check_type(f"{name} labels", labels, np.ndarray)
     _check_classes(name, len(inputs), labels, names)
+    check_type(f"{name} slices", slices, Mapping)
+    for slice_name, groups in slices.items():
+        if slice_name == CLASS:
+            raise DataError(f"{name} has a slice {CLASS!r}, which every split has by itself: give it another name")
+        _check_groups(f"{name} slice {slice_name!r}", groups, len(inputs))
+
+
+def check_inputs(name: str, inputs: NDArray[Any]) -> None:
+    """Samples `[N, ...]`, with labels or without.
+
+    Raises:
+        DataError: they cannot be right.
+    """
+    check_type(f"{name} inputs", inputs, np.ndarray)
+    _check_form(name, inputs)
     if inputs.dtype == np.object_:
         _check_texts(name, inputs)
     elif inputs.dtype == np.float32:
         _check_finite(name, inputs)
     _check_variety(name, inputs)
-    for slice_name, groups in slices.items():
-        if slice_name == CLASS:
-            raise DataError(f"{name} has a slice {CLASS!r}, which every split has by itself: give it another name")
-        if groups.shape != (len(inputs),):
-            raise DataError(
-                f"{name} slice {slice_name!r} has the shape {list(groups.shape)}; "
-                f"expected [{len(inputs)}], a group for each sample"
-            )
 
 
-def check_shapes(shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Of one sample in each split.
+def check_alike(inputs: Mapping[str, NDArray[Any]]) -> None:
+    """Samples `[N, ...]` by the name of what they are for.
 
     Raises:
-        DataError: they differ.
+        DataError: some are of another type or shape than the first.
     """
-    (first, expected), *others = shapes.items()
-    for name, shape in others:
-        if shape != expected:
+    (first, expected), *others = inputs.items()
+    for name, found in others:
+        if (found.dtype, found.shape[1:]) != (expected.dtype, expected.shape[1:]):
             raise DataError(
-                f"{name} samples have the shape {list(shape)}, those of {first} {list(expected)}: resize one"
+                f"{name} inputs are {found.dtype} {list(found.shape)}; "
+                f"expected {expected.dtype} {[None, *expected.shape[1:]]}, as those of {first}: convert them in load()"
             )
+
+
+def check_part(key: str, labels: NDArray[np.int64], names: Sequence[str]) -> None:
+    """The class numbers `[N]` of the first training samples, where this key of the recipe asks for so many.
+
+    Raises:
+        DataError: a class is not among them, as in data that are sorted by class.
+    """
+    empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
+    if len(empty):
+        raise DataError(
+            f"{key}: {len(labels)}; the first {len(labels)} training samples have none of class {empty[0]} "
+            f"({names[empty[0]]!r}): raise it, or shuffle the samples in load()"
+        )
+
+
+def check_type(what: str, given: object, expected: type) -> None:
+    """
+    Raises:
+        DataError: it is of another type.
+    """
+    if not isinstance(given, expected):
+        raise DataError(f"{what}: {type(given).__name__}; expected {expected.__name__}: convert it in load()")
 
 
 def shared_too_many(duplicates: Mapping[str, int], samples: Mapping[str, int]) -> list[str]:
@@ -131,10 +165,30 @@ def _check_classes(name: str, samples: int, labels: NDArray[Any], names: Sequenc
 
 def _check_texts(name: str, texts: NDArray[Any]) -> None:
     for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"{name} input {number} is {type(text).__name__} {str(text)[:40]!r}; expected a text (str)")
+        _check_text(f"{name} input {number}", text)
         if not text.strip():
             raise DataError(f"{name} input {number} is the empty text {text!r}: leave it out")
+
+
+def _check_groups(what: str, groups: NDArray[Any], samples: int) -> None:
+    check_type(what, groups, np.ndarray)
+    if groups.shape != (samples,):
+        raise DataError(f"{what} has the shape {list(groups.shape)}; expected [{samples}], a group for each sample")
+    if groups.dtype.kind not in "iub":  # numbers name a group, too
+        for number, group in enumerate(groups.tolist()):
+            _check_text(f"{what}, sample {number},", group)
+
+
+def _check_text(what: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise DataError(f"{what} is {type(text).__name__} {str(text)[:40]!r}; expected a text (str)")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{what} has {text[error.start]!r} at {error.start}, half of a character, which no file can hold: "
+            "replace it in load(), or read the file as what it is encoded in"
+        ) from error
 
 
 def _check_finite(name: str, inputs: NDArray[np.float32]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from joulebox_build.data.checks import check_labels, check_shapes, check_split
-from joulebox_build.errors import DataError
+from joulebox_build.data.checks import check_alike, check_inputs, check_labels, check_split, check_type
 
 Inputs = NDArray[Any]
 """Samples along the first axis, as people have them: images uint8 `[N, C, H, W]`, texts (str objects) `[N]`, or float32 `[N, ...]`."""
@@ -67,15 +66,13 @@ class Dataset:
     def __post_init__(self) -> None:
         check_labels(self.labels)
         for name, split in self.splits().items():
+            check_type(name, split, Split)
             check_split(name, split.inputs, split.labels, split.slices, self.labels)
-        check_shapes({name: split.inputs.shape[1:] for name, split in self.splits().items()})
-        if self.unlabelled is not None and (
-            self.unlabelled.dtype != self.train.inputs.dtype or self.unlabelled.shape[1:] != self.train.inputs.shape[1:]
-        ):
-            raise DataError(
-                f"unlabelled inputs are {self.unlabelled.dtype} {list(self.unlabelled.shape)}; "
-                f"expected {self.train.inputs.dtype} {[None, *self.train.inputs.shape[1:]]}, as those of train"
-            )
+        inputs = {name: split.inputs for name, split in self.splits().items()}
+        if self.unlabelled is not None:
+            check_inputs("unlabelled", self.unlabelled)
+            inputs["unlabelled"] = self.unlabelled
+        check_alike(inputs)
 
     def splits(self) -> dict[str, Split]:
         return {"train": self.train, "validation": self.validation, "test": self.test}

@@ -18,7 +18,10 @@ from joulebox_build.errors import DataError
 
 @dataclass(frozen=True)
 class ModelInput:
-    """The one input of a model: its name, its datatype in the Open Inference Protocol, and its shape without the batch."""
+    """The one input of a model: its name, its datatype in the Open Inference Protocol, and its shape without the batch.
+
+    `encode` makes a tensor that shares no memory with the samples, as a network may change its input.
+    """
 
     name: str
     datatype: Datatype
@@ -40,7 +43,7 @@ def model_input(preprocess: ImagePreprocess | TextPreprocess | None, data: Datas
     if preprocess is None:
         if sample.dtype != np.float32:
             raise DataError(f"data: load() gives {sample.dtype} {found}, which needs a preprocess in the recipe")
-        return ModelInput("input", "FP32", tuple(found), np.asarray)
+        return ModelInput("input", "FP32", tuple(found), np.array)
     if isinstance(preprocess, TextPreprocess):
         if sample.dtype != np.object_:
             raise DataError(f"data: load() gives {sample.dtype} {found}; preprocess says texts: correct one of them")

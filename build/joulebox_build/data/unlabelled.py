@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from joulebox_build.data.checks import check_type
 from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.errors import DataError
 
@@ -23,6 +24,7 @@ class Unlabelled:
 
     def __post_init__(self) -> None:
         for name, inputs in self.inputs().items():
+            check_type(f"{name} inputs", inputs, np.ndarray)
             if len(inputs) == 0:
                 raise DataError(f"{name} has no sample; it needs some")
         seen = {sample.tobytes() for sample in self.calibration}
@@ -30,6 +32,7 @@ class Unlabelled:
         if shared:
             raise DataError(f"{shared} samples are both in calibration and in test; they have to be different ones")
         for name, group in self.groups.items():
+            check_type(f"groups: {name}", group, np.ndarray)
             if group.shape != (len(self.test),):
                 raise DataError(
                     f"groups: {name} has shape {list(group.shape)}; expected one for each of {len(self.test)} test samples"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from joulebox_build.errors import BuildError
+
 BINS = 15
-COLDEST, HOTTEST, STEPS = 0.1, 10.0, 201
+COLDEST, HOTTEST, STEPS = 0.01, 100.0, 401
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,43 @@ class Bin:
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017, arXiv:1706.04599), of a log-spaced grid, in three digits."""
+    """The likeliest temperature (Guo et al. 2017, arXiv:1706.04599) of a log-spaced grid, in three digits.
+
+    Its logarithm has a normal prior, mean 0 and deviation 1, which says about as much as one sample does (a unit information
+    prior, Kass and Wasserman 1995). Without one, a few samples that are all right would make the model certain, and a few
+    that are all wrong would take away all it knows; among thousands it is not noticed.
+
+    Raises:
+        BuildError: a logit is no finite number.
+    """
+    wrong = np.argwhere(~np.isfinite(logits))
+    if len(wrong):
+        sample, label = wrong[0]
+        raise BuildError(
+            f"the logit of sample {sample} for class {label} is {logits[sample, label]}; expected finite numbers: "
+            "see what the network does there, or train it at a lower learning_rate"
+        )
     grid = np.geomspace(COLDEST, HOTTEST, STEPS)
-    losses = [_negative_log_likelihood(logits.astype(np.float64) / temperature, labels) for temperature in grid]
+    shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
+    meant = shifted[np.arange(len(labels)), labels]
+    losses = [
+        _surprise(shifted / temperature, meant / temperature) + np.log(temperature) ** 2 / 2 for temperature in grid
+    ]
     return float(f"{grid[int(np.argmin(losses))]:.3g}")
 
 
 def reliability(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> list[Bin]:
     """At most 15 bins of equally many samples, by rising confidence (Nixon et al. 2019, arXiv:1904.01685).
 
-    Bins of equal width, as Guo et al. have them, hold nearly all samples of a good model in the last one.
+    Bins of equal width, as Guo et al. have them, hold nearly all samples of a good model in the last one. Samples of the
+    same confidence may lie in several bins, so each counts as right as often as they are on average: the order of the
+    samples changes nothing.
     """
     found, confidence = answered(logits, temperature)
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(BINS, len(labels)))
-    right = found == labels
+    _, tied, ties = np.unique(confidence, return_inverse=True, return_counts=True)
+    right = (np.bincount(tied, found == labels) / ties)[tied]
     return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
 
 
@@ -57,8 +81,9 @@ def probabilities(logits: NDArray[np.float32], temperature: float) -> NDArray[np
     return np.exp(log_softmax(logits.astype(np.float64) / temperature))
 
 
-def _negative_log_likelihood(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    return -float(log_softmax(logits)[np.arange(len(labels)), labels].mean())
+def _surprise(logits: NDArray[np.float64], meant: NDArray[np.float64]) -> float:
+    """The negative log-likelihood of all samples: of logits `[N, classes]` whose largest is 0, and those of the labels `[N]`."""
+    return float((np.log(np.exp(logits).sum(1)) - meant).sum())
 
 
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,13 +14,14 @@ import onnx
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.graph.canonical import OUTPUT, canonical_bytes
 from joulebox_build.graph.export import OPSET
 
 INVERSE_PENALTY = 0.1  # scikit-learn's C; its default, 1, does no better on images
-_TWO = np.asarray([-0.5, 0.5], np.float32)
+_TWO = np.asarray([-0.5, 0.5])
 IR_VERSION = 10  # the newest that ONNX Runtime 1.20 reads
 
 
@@ -39,20 +40,27 @@ def fit_logistic_regression(
 ) -> Linear:
     """L-BFGS from zero, so there is no chance in it; after so many iterations it stops wherever it is.
 
+    Dense features are standardised first, as the solver gets nowhere on columns of unlike scales, and the penalty would
+    not be the same for each; mean and scale then go into weights and bias.
+
     Args:
         inputs: float32 `[N, ...]`, such as normalised images, or a sparse matrix `[N, features]`.
         labels: class numbers `[N]`, each class at least once.
     """
     model = LogisticRegression(C=inverse_penalty, max_iter=iterations)
-    flat = inputs.reshape(len(inputs), -1) if isinstance(inputs, np.ndarray) else inputs
+    scaler = StandardScaler() if isinstance(inputs, np.ndarray) else None  # which leaves a constant column's scale at 1
+    flat = inputs if scaler is None else scaler.fit_transform(inputs.reshape(len(inputs), -1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged`, which the report shows
         model.fit(flat, labels)
-    weights, bias = np.asarray(model.coef_, np.float32).T, np.asarray(model.intercept_, np.float32)
+    weights, bias = np.asarray(model.coef_, np.float64).T, np.asarray(model.intercept_, np.float64)
+    if scaler is not None:
+        weights = weights / np.asarray(scaler.scale_)[:, None]
+        bias = bias - np.asarray(scaler.mean_) @ weights
     if weights.shape[1] == 1:  # of two classes, scikit-learn keeps the second one's only
         weights, bias = weights * _TWO, bias * _TWO
     done = int(np.max(model.n_iter_))
-    return Linear(weights, bias, done, done < iterations)
+    return Linear(weights.astype(np.float32), bias.astype(np.float32), done, done < iterations)
 
 
 def to_onnx(linear: Linear, given: ModelInput) -> bytes:

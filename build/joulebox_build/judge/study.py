@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 CONFIDENCE = 0.95
+SPREAD_MIN = 1e-9  # of accuracies, below which they differ by rounding alone
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Arm:
 class Study:
     """Two arms by the same seeds; the gain is the mean of the differences on the test data, as a fraction of one.
 
-    `interval` holds it with 95 % confidence (Student's t over the pairs): it speaks of seeds, not of other test data.
+    `interval` holds it with 95 % confidence (Student's t over the pairs): it speaks of seeds, not of other test data. There is
+    none where all differences are the same, as nothing then says how far another seed's would lie off.
     """
 
     seeds: Sequence[int]
@@ -35,7 +37,7 @@ class Study:
     taught: Arm
     alone: Arm
     gain: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     verdict: str
 
 
@@ -55,16 +57,20 @@ def study(seeds: Sequence[int], epochs: int, taught: Arm, alone: Arm) -> Study:
     return Study(tuple(seeds), epochs, taught, alone, gain, interval, verdict(gain, interval))
 
 
-def paired(differences: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """The mean, and what it lies in with 95 % confidence."""
+def paired(differences: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
+    """The mean, and what it lies in with 95 % confidence; None where there is no spread to tell that from."""
     found = np.asarray(differences, np.float64)
     mean, error = float(found.mean()), float(found.std(ddof=1)) / len(found) ** 0.5
+    if np.ptp(found) < SPREAD_MIN:
+        return mean, None
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(found) - 1)) * error
     return mean, (mean - half, mean + half)
 
 
-def verdict(gain: float, interval: tuple[float, float]) -> str:
+def verdict(gain: float, interval: tuple[float, float] | None) -> str:
     """For people, in points of accuracy."""
+    if interval is None:
+        return f"the teacher makes {100 * gain:+.2f} points with each seed alike: no spread, so no interval"
     low, high = interval
     shown = f"{abs(100 * gain):.2f} points"
     if low > 0:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from annotated_types import Ge, Lt
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -24,6 +23,7 @@ from joulebox_build.recipe.section import Golden, Name, Section
 from joulebox_build.recipe.study import DataEfficiency, GainStudy
 from joulebox_build.recipe.training import Distillation, Teacher
 from joulebox_build.recipe.variants import ALWAYS, Variants
+from joulebox_build.recipe.yamlfile import read_yaml
 
 
 class Profile(Section):
@@ -110,14 +110,7 @@ def load_any_recipe(path: Path) -> Recipe | GivenRecipe:
     Raises:
         RecipeError: the file is missing or no YAML, or a key is unknown, missing or has a wrong value.
     """
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise RecipeError(
-            f"{path}: {error.strerror}; expected a recipe.yaml, such as models/fashion/recipe.yaml"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}; expected a mapping of keys")
     kind = GivenRecipe if "student" in content else Recipe
@@ -133,8 +126,9 @@ def load_any_recipe(path: Path) -> Recipe | GivenRecipe:
 
 def _explain(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
     lines: list[str] = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+    for where, problems in itertools.groupby(error.errors(), lambda problem: _place(problem["loc"])):
+        problem, *others = problems  # several where a value may be of several types, and is of none
+        key = ".".join(str(part) for part in where)
         if problem["type"] == "extra_forbidden":
             lines.append(
                 f"{key}: unknown key (value {problem['input']!r}); expected one of {', '.join(_siblings(problem['loc'], recipe))}"
@@ -144,17 +138,24 @@ def _explain(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
         elif problem["type"] == "value_error":
             lines.append(str(problem["ctx"]["error"]) if "ctx" in problem else problem["msg"])
         else:
-            lines.append(f"{key}: {problem['input']!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}")
+            said = [problem["msg"][0].lower() + problem["msg"][1:]]
+            said += [other["msg"].removeprefix("Input should be ") for other in others]
+            lines.append(f"{key}: {problem['input']!r}; {', or '.join(said)}")
     return lines
+
+
+def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Without the type that a value was tried as."""
+    return location[:-1] if location[-1:] and location[-1] in {"bool", "int", "float", "str"} else location
 
 
 def _siblings(location: tuple[int | str, ...], recipe: type[BaseModel]) -> list[str]:
     """The keys that are known where an unknown one was found."""
     model = recipe
-    for part, after in itertools.pairwise(location):
+    for part in location[:-1]:
         if part in model.model_fields:
             sections = list(_sections(model.model_fields[str(part)].annotation)) or [model]
-            model = next((section for section in sections if after in _kinds(section)), sections[0])
+            model = next((section for section in sections if _kinds(section) & set(location)), sections[0])
     return _keys(model)
 
 
@@ -166,10 +167,10 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _sections(part)
 
 
-def _kinds(section: type[BaseModel]) -> tuple[Any, ...]:
+def _kinds(section: type[BaseModel]) -> set[Any]:
     """What tells a section from others that may stand in its place."""
     kind = section.model_fields.get("kind")
-    return () if kind is None else get_args(kind.annotation)
+    return {section.__name__.lower()} if kind is None else set(get_args(kind.annotation))
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag, model_validator
 
 from joulebox_build.recipe.section import Fraction, Positive, Section
 
@@ -41,10 +41,18 @@ class Choices(Section):
     choices: Annotated[tuple[Value, ...], MinLen(1)]
 
 
+def _kind(tried: Any) -> str:
+    """What was meant, so that nothing is said of the other one."""
+    return "choices" if isinstance(tried, Choices) or (isinstance(tried, dict) and "choices" in tried) else "range"
+
+
+Tried = Annotated[Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind)]
+
+
 class Search(Section):
     """For `joulebox search`: keys of a profile, such as `distill.temperature`, with what to try for each."""
 
-    space: Annotated[dict[str, Range | Choices], MinLen(1)]
+    space: Annotated[dict[str, Tried], MinLen(1)]
     objectives: Annotated[tuple[Objective, ...], MinLen(1)] = (
         "accuracy",
         "bytes",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import pickle
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from joulebox_build.data.dataset import Inputs, Split
-from joulebox_build.files import replace_atomically
+from joulebox_build.errors import RecipeError
 from joulebox_build.progress import Progress
 from joulebox_build.recipe import Training
 from joulebox_build.train.best import Best, stalled
+from joulebox_build.train.checkpoint import keep, kept
 from joulebox_build.train.device import deterministic, device, keep_freed_memory, reduced_precision
+from joulebox_build.train.foldercode import Encode
 from joulebox_build.train.memory import needed
-from joulebox_build.train.model import Encode, accuracy, as_tensor
+from joulebox_build.train.model import accuracy, as_tensor
 from joulebox_build.train.optimizer import moving_average, optimizer_of
 
 GRADIENT_NORM_MAX = 2.0  # one bad batch near the schedule's peak could otherwise undo a whole run
@@ -71,22 +73,24 @@ def fit(
     It ends with the last epoch's weights, or where there is a `patience`, with those of the best.
 
     Args:
-        checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end.
+        checkpoint: kept after each epoch, and gone on from where it is there: with the same weights in the end. The lesson is
+            then told of the epochs before it, too.
 
     Raises:
-        RecipeError: it would hold more memory than the recipe allows.
+        RecipeError: it would hold more memory than the recipe allows, or the loss is no finite number.
     """
     _check_memory(network, lesson, training, progress)
     deterministic()
     keep_freed_memory()
     network.to(device())
     order = torch.Generator().manual_seed(lesson.seed)
-    steps = -(-lesson.samples // training.batch)
+    sizes = batch_sizes(lesson.samples, training.batch)
+    steps = len(sizes)
     optimizer, schedule = optimizer_of(network, training, steps)
     average, best = moving_average(network, training.average), Best()
     parts: list[Stateful] = [network, optimizer, schedule, best, *([] if average is None else [average])]
     shown = network if average is None else average.module
-    history = [] if checkpoint is None else _resume(checkpoint, parts, order)
+    history = _resume(checkpoint, parts, order, lesson)
     progress.advance(len(history))
 
     def step(loss: Tensor) -> None:
@@ -101,9 +105,9 @@ def fit(
 
     while len(history) < training.epochs and not stalled(accuracies(history), training.patience):
         started = time.monotonic()
-        loss = _epoch(
-            network, lesson, torch.randperm(lesson.samples, generator=order).split(training.batch), step, len(history)
-        )
+        batches = torch.randperm(lesson.samples, generator=order).split(sizes)
+        loss = _epoch(network, lesson, batches, step, len(history))
+        _check_loss(loss, training, len(history) + 1)
         right = accuracy(shown, lesson.validation, lesson.encode)
         history.append(Epoch(loss, right, time.monotonic() - started))
         if training.patience is not None:
@@ -120,6 +124,13 @@ def fit(
     return history
 
 
+def batch_sizes(samples: int, batch: int) -> list[int]:
+    """Of an epoch. What is left over is a batch, too, but for a single sample: norms have no spread of one, it joins the last."""
+    whole, left = divmod(samples, batch)
+    sizes = [batch] * whole + [left] * (left > 0)
+    return [*sizes[:-2], batch + 1] if left == 1 and whole else sizes
+
+
 def _epoch(
     network: nn.Module, lesson: Lesson, batches: Sequence[Tensor], step: Callable[[Tensor], None], number: int
 ) -> float:
@@ -134,7 +145,17 @@ def _epoch(
         loss = loss_of(outputs.float())
         step(loss)
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            break  # no weight is a number any more, so neither is the mean
     return float(np.mean(losses))
+
+
+def _check_loss(loss: float, training: Training, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise RecipeError(
+            f"learning_rate: {training.learning_rate}; in epoch {epoch} the loss was {loss}: "
+            "make the rate smaller, or see what the network makes of its inputs"
+        )
 
 
 def _check_memory(network: nn.Module, lesson: Lesson, training: Training, progress: Progress) -> None:
@@ -146,20 +167,22 @@ def _check_memory(network: nn.Module, lesson: Lesson, training: Training, progre
 
 def _keep(path: Path, parts: list[Stateful], order: torch.Generator, history: list[Epoch]) -> None:
     epochs = [vars(epoch) for epoch in history]
-    state = {"parts": [part.state_dict() for part in parts], "order": order.get_state(), "history": epochs}
-    replace_atomically(path, lambda temporary: torch.save(state, temporary))
+    states = [part.state_dict() for part in parts]
+    keep(path, {"parts": states, "order": order.get_state(), "history": epochs})
 
 
-def _resume(path: Path, parts: list[Stateful], order: torch.Generator) -> list[Epoch]:
-    """Takes up what was kept; where that is nothing, or damaged, training starts from the beginning."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+def _resume(path: Path | None, parts: list[Stateful], order: torch.Generator, lesson: Lesson) -> list[Epoch]:
+    """Takes up what was kept, and tells it again; where that is nothing, or damaged, training starts from the beginning."""
+    state = None if path is None else kept(path)
+    if state is None:
         return []
-    for part, kept in zip(parts, state["parts"], strict=True):
-        part.load_state_dict(kept)
+    for part, before in zip(parts, state["parts"], strict=True):
+        part.load_state_dict(before)
     order.set_state(state["order"])
-    return [Epoch(**epoch) for epoch in state["history"]]
+    history = [Epoch(**epoch) for epoch in state["history"]]
+    for epoch in history:
+        lesson.on_epoch(epoch)
+    return history
 
 
 def as_dicts(history: list[Epoch]) -> list[dict[str, float]]:

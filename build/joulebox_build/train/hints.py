@@ -24,7 +24,8 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.recipe import Hint
 from joulebox_build.train.device import device, device_of, reduced_precision
 from joulebox_build.train.fit import Batch
-from joulebox_build.train.model import Encode, as_tensor
+from joulebox_build.train.foldercode import Encode
+from joulebox_build.train.model import as_tensor
 
 
 class Hinted(nn.Module):

@@ -22,16 +22,12 @@ from joulebox.package.digest import canonical, sha256
 from joulebox.package.manifest import Datatype
 from joulebox_build.data.dataset import Dataset, Inputs, Split
 from joulebox_build.data.encode import ModelInput, model_input
-from joulebox_build.errors import DataError, RecipeError
+from joulebox_build.errors import BuildError, DataError, RecipeError
 from joulebox_build.recipe import Recipe
 from joulebox_build.train.device import device_of, reduced_precision
+from joulebox_build.train.foldercode import Augment, Encode, augmenting, described, encoding, guarded, place
 
 BATCH = 500  # samples at a time, which bounds memory
-
-Encode = Callable[[Inputs], NDArray[Any]]
-"""From samples to the tensor that a network takes, batch first."""
-Augment = Callable[[Inputs, np.random.Generator], Inputs]
-"""Changes each sample by itself, with no chance in it but the generator's."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +65,15 @@ def load_folder(recipe: Recipe) -> ModelFolder:
     Raises:
         RecipeError: one cannot be imported or lacks a function.
     """
-    model, data = (import_file(recipe.path(path)) for path in (recipe.model, recipe.data))
+    model_path, data_path = recipe.path(recipe.model), recipe.path(recipe.data)
+    model, data = import_file(model_path), import_file(data_path)
+    encode = function_of(model, "teacher_encode") if hasattr(model, "teacher_encode") else None
     return ModelFolder(
         function_of(model, "teacher"),
         function_of(model, "student"),
         function_of(data, "load"),
-        function_of(data, "augment"),
-        getattr(model, "teacher_encode", None),
+        augmenting(data_path, function_of(data, "augment")),
+        None if encode is None else encoding(model_path, encode),
     )
 
 
@@ -94,12 +92,12 @@ def import_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise RecipeError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise RecipeError(f"{place(error, path)} cannot be imported: {described(error)}") from error
     return module
 
 
 def function_of(module: ModuleType, name: str) -> Any:
-    """A function that the file has to define.
+    """A function that the file has to define; see `guarded`.
 
     Raises:
         RecipeError: it does not.
@@ -107,7 +105,7 @@ def function_of(module: ModuleType, name: str) -> Any:
     function = getattr(module, name, None)
     if not callable(function):
         raise RecipeError(f"{module.__file__} defines no function {name}()")
-    return cast(Any, function)
+    return guarded(Path(module.__file__ or ""), name, function)
 
 
 def load_data(folder: ModelFolder, recipe: Recipe) -> tuple[Dataset, ModelInput]:
@@ -132,6 +130,8 @@ def check_network(name: str, build: Callable[[], nn.Module], given: ModelInput, 
     try:
         with torch.inference_mode():
             found: object = build().eval()(example)
+    except BuildError:
+        raise
     except Exception as error:  # whatever the folder's code raises
         reason = str(error).strip().partition("\n")[0]
         raise RecipeError(f"model: {name}() fails on {given.datatype} {list(example.shape)}: {reason}") from error

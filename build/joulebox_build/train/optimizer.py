@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from joulebox_build.recipe import Training
 
 WARM_UP = 0.1  # of the steps, for AdamW
+RISE = 0.2  # of the steps, for SGD
 
 
 def optimizer_of(network: nn.Module, training: Training, steps: int) -> tuple[Optimizer, LRScheduler]:
@@ -29,7 +30,11 @@ def optimizer_of(network: nn.Module, training: Training, steps: int) -> tuple[Op
         adamw = AdamW(groups, training.learning_rate)
         return adamw, _warmed_cosine(adamw, steps * training.epochs)
     sgd = SGD(groups, training.learning_rate, momentum=0.9, nesterov=True)
-    return sgd, OneCycleLR(sgd, training.learning_rate, epochs=training.epochs, steps_per_epoch=steps, pct_start=0.2)
+    total = steps * training.epochs
+    rise = (
+        0.4 if total == 5 else RISE
+    )  # a fifth of five is one step, the first: OneCycleLR would divide by those after it
+    return sgd, OneCycleLR(sgd, training.learning_rate, total, pct_start=rise)
 
 
 def _warmed_cosine(optimizer: Optimizer, steps: int) -> LambdaLR:

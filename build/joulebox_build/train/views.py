@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from joulebox_build.data.dataset import Inputs
 from joulebox_build.errors import RecipeError
-from joulebox_build.train.model import Augment
+from joulebox_build.train.foldercode import Augment
 
 CHUNK = 5000  # samples at a time, which bounds memory
 MIXING = 1  # draws the pairs from numbers of their own, so that the rest of a view is the same without them
@@ -27,7 +27,7 @@ def view(inputs: Inputs, number: int, *, seed: int, augment: Augment, mix: Mix |
     """The inputs `[N, ...]`, each augmented by itself, and then mixed; the same seed and number give the same view."""
     random = np.random.default_rng([seed, number])
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
-    seen = np.concatenate([augment(chunk, random) for chunk in chunks])
+    seen = np.concatenate([augment(chunk.copy(), random) for chunk in chunks])  # it may change what it is given
     return seen if mix is None else _mixed(seen, mix)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from joulebox_build.data.checks import shared_too_many
+from joulebox_build.data.checks import check_part, shared_too_many
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.errors import DataError
 
@@ -25,7 +25,7 @@ def tensors() -> np.ndarray:
     return images().astype(np.float32)
 
 
-def split(inputs: np.ndarray, labels: Any = (0, 1, 0, 1), **slices: np.ndarray) -> Split:
+def split(inputs: np.ndarray, labels: Any = (0, 1, 0, 1), **slices: Any) -> Split:
     return Split(inputs, np.asarray(labels), slices)
 
 
@@ -44,7 +44,10 @@ BAD = [
         r"test inputs have the shape \[0, 1, 3, 3\].*: give it samples",
     ),
     (images, split(images()[..., :0]), r"shape \[4, 1, 3, 0\], so there is nothing in them"),
-    (images, split(images()[..., :2]), r"test samples have the shape \[1, 3, 2\], those of train \[1, 3, 3\]: resize"),
+    (images, Split(images().tolist(), np.zeros(4, np.int64)), "test inputs: list; expected ndarray: convert it"),
+    (images, Split(images(), [0, 1, 0, 1]), "test labels: list; expected ndarray: convert it"),
+    (images, split(images(), light=["dark"] * 4), "test slice 'light': list; expected ndarray: convert it"),
+    (images, (images(), np.zeros(4, np.int64)), "test: tuple; expected Split"),
     (images, split(images()[:1].repeat(4, 0)), r"all 4 inputs of test are the same as input 0: see how load\(\)"),
     (images, split(images(), (0, 1, 0)), r"test has 4 inputs but labels of shape \[3\]: give each"),
     (images, split(images(), (0.0, 1.0, 0.0, 1.0)), r"test labels are float64; expected class numbers int64: labels\."),
@@ -55,6 +58,17 @@ BAD = [
     (tensors, split(changed(tensors, (3, 0, 0, 0), -np.inf)), r"test input 3 holds -inf \(element 0\)"),
     (texts, split(changed(texts, 1, " \n")), r"test input 1 is the empty text ' \\n': leave it out"),
     (texts, split(changed(texts, 2, None)), r"test input 2 is NoneType 'None'; expected a text"),
+    (
+        texts,
+        split(changed(texts, 3, "a \ud83d")),
+        r"test input 3 has '\\ud83d' at 2, half of a character, .*: replace it",
+    ),
+    (
+        images,
+        split(images(), light=np.asarray(["dark", None] * 2, object)),
+        r"test slice 'light', sample 1, is NoneType 'None'; expected a text",
+    ),
+    (images, split(images(), light=np.asarray([1.5, np.nan] * 2)), r"'light', sample 0, is float '1\.5'; expected"),
     (images, split(images(), light=np.asarray(["dark"])), r"slice 'light' has the shape \[1\]; expected \[4\]"),
     (images, split(images(), **{"class": np.asarray(["a"] * 4)}), r"slice 'class', which every split has .*: give it"),
 ]
@@ -63,14 +77,54 @@ BAD = [
 @pytest.mark.parametrize(("make", "bad", "message"), BAD)
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
 def test_a_split_that_cannot_be_right_is_refused(
-    make: Callable[[], np.ndarray], bad: Split, message: str, name: str
+    make: Callable[[], np.ndarray], bad: Any, message: str, name: str
 ) -> None:
     splits = {each: split(make()) for each in ("train", "validation", "test")} | {name: bad}
-    expected = message.replace("test", name) if "resize" not in message else "resize"
-    with pytest.raises(DataError, match=expected) as caught:
+    with pytest.raises(DataError, match=message.replace("test", name)) as caught:
         Dataset(NAMES, **splits)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["validation", "test", "unlabelled"])
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (tensors() / 255, r"float32 \[4, 1, 3, 3\]; expected uint8 \[None, 1, 3, 3\], as those of train: convert"),
+        (images()[..., :2], r"uint8 \[4, 1, 3, 2\]; expected uint8 \[None, 1, 3, 3\], as those of train"),
+        (texts(), r"object \[4\]; expected uint8"),
+    ],
+)
+def test_inputs_of_another_type_or_shape_than_those_of_train_are_refused(
+    name: str, other: np.ndarray, said: str
+) -> None:
+    parts: dict[str, Any] = {each: split(images()) for each in ("train", "validation", "test")}
+    parts[name] = other if name == "unlabelled" else split(other)
+    with pytest.raises(DataError, match=f"^{name} inputs are {said}"):
+        Dataset(NAMES, **parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "message"),
+    [
+        (tensors, np.nan, "unlabelled input 1 holds nan"),
+        (texts, None, "unlabelled input 1 is NoneType"),
+        (lambda: tensors().tolist(), [], "unlabelled inputs: list; expected ndarray"),
+    ],
+)
+def test_unlabelled_inputs_are_held_to_what_the_others_are(make: Any, value: Any, message: str) -> None:
+    good = split(texts() if make is texts else tensors())
+    with pytest.raises(DataError, match=message):
+        Dataset(NAMES, good, good, good, unlabelled=changed(make, 1, value))
+
+
+def test_a_part_of_sorted_data_that_lacks_a_class_is_refused() -> None:
+    labels = np.asarray([0, 0, 0, 1, 1])
+    check_part("distill.samples", labels[:4], NAMES)
+    with pytest.raises(
+        DataError, match=r"distill\.samples: 3; the first 3 training samples have none of class 1 \('dog'\): raise it"
+    ):
+        check_part("distill.samples", labels[:3], NAMES)
 
 
 @pytest.mark.parametrize("make", [images, texts, tensors])
@@ -81,7 +135,11 @@ def test_sound_data_are_taken(make: Callable[[], np.ndarray]) -> None:
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [(("cat",), r"labels are \['cat'\]; a classifier needs two"), (("cat", "cat"), "labels have 'cat' twice")],
+    [
+        (("cat",), r"labels are \['cat'\]; a classifier needs two"),
+        (("cat", "cat"), "labels have 'cat' twice"),
+        ((0, 1), "label 0 is int '0'; expected a text"),
+    ],
 )
 def test_labels_are_two_at_least_and_differ(names: tuple[str, ...], message: str) -> None:
     good = split(images(), (0, 0, 0, 0))

@@ -29,6 +29,15 @@ def test_texts_become_the_numbers_that_a_device_makes_of_them() -> None:
     np.testing.assert_array_equal(given.encode(np.array(texts, object)), token_ids(texts, TEXT))
 
 
+def test_a_network_may_change_its_input() -> None:
+    data = dataset([[1.5, 2.0], [3.0, 4.0]], np.float32)
+    given = model_input(None, data)
+    tensor = given.encode(data.train.inputs[:1])
+    np.testing.assert_array_equal(tensor, data.train.inputs[:1])
+    tensor -= 1
+    assert data.train.inputs[0].tolist() == [1.5, 2.0]
+
+
 @pytest.mark.parametrize(
     ("data", "preprocess", "said"),
     [

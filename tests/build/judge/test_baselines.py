@@ -40,6 +40,30 @@ def test_boosting_twice_gives_the_same_bytes() -> None:
     assert made[0] == made[1]
 
 
+def test_a_linear_model_learns_whatever_the_scales_of_its_columns() -> None:
+    """An income, an age, a share, and a column that says nothing, of which each real one matters as much."""
+    random = np.random.default_rng(0)
+    plain = random.normal(size=(2000, 3))
+    labels = (plain.sum(1) + random.normal(size=2000) / 2 > 0).astype(np.int64)
+    columns = plain * [20_000, 10, 0.01] + [50_000, 40, 0.3]
+    inputs = np.column_stack([columns, np.full(2000, 7.3)]).astype(np.float32)
+    given = ModelInput("input", "FP32", (4,), np.asarray)
+    found = linear.fit_logistic_regression(inputs[:1400], labels[:1400], iterations=100)
+    right = outputs(linear.to_onnx(found, given), inputs[1400:]).argmax(1) == labels[1400:]
+    assert right.mean() > 0.85
+    assert found.converged
+    assert (found.weights[3] == 0).all()
+
+
+def test_a_linear_model_answers_the_same_in_other_units() -> None:
+    inputs, labels = samples(4)
+    logits = [
+        outputs(linear.to_onnx(linear.fit_logistic_regression(each, labels, iterations=30), GIVEN), each)
+        for each in (inputs, inputs * np.float32(1024) + np.float32(8))
+    ]
+    np.testing.assert_allclose(*logits, atol=1e-3)
+
+
 TEXTS = np.asarray(["good film", "bad film", "good plot, good cast", "a bad, bad plot", "good", "bad cast"], object)
 FEELING = np.asarray([1, 0, 1, 0, 1, 0])
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
@@ -14,7 +16,8 @@ from joulebox_build.data.dataset import Split
 from joulebox_build.errors import RecipeError
 from joulebox_build.progress import Silent
 from joulebox_build.recipe import Training
-from joulebox_build.train.fit import Epoch, Lesson, accuracies, as_dicts, fit, seconds
+from joulebox_build.train.checkpoint import kept
+from joulebox_build.train.fit import Epoch, Lesson, accuracies, as_dicts, batch_sizes, fit, seconds
 from joulebox_build.train.memory import WORKSPACE, needed
 from joulebox_build.train.model import logits, seeded
 
@@ -82,7 +85,9 @@ def test_wall_time_adds_up_over_an_interruption(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(InterruptedError):
         fit(seeded(network, 0), lesson(stop_at=2), SETTINGS, Silent(), checkpoint)
-    before = torch.load(checkpoint, weights_only=True)["history"]
+    state = kept(checkpoint)
+    assert state
+    before = state["history"]
     _, history = trained(checkpoint)
     assert [epoch.seconds for epoch in history[:2]] == [epoch["seconds"] for epoch in before]
     assert seconds(history) > sum(epoch["seconds"] for epoch in before) > 0
@@ -123,6 +128,51 @@ def test_what_a_batch_holds_grows_with_it() -> None:
 def test_a_damaged_checkpoint_means_starting_again(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     assert trained(tmp_path / "checkpoint.pt") == trained()
+
+
+def test_what_went_before_an_interruption_is_told_again(tmp_path: Path) -> None:
+    checkpoint, told = tmp_path / "checkpoint.pt", list[Epoch]()
+    with pytest.raises(InterruptedError):
+        fit(seeded(network, 0), lesson(stop_at=2), SETTINGS, Silent(), checkpoint)
+    history = fit(seeded(network, 0), replace(lesson(), on_epoch=told.append), SETTINGS, Silent(), checkpoint)
+    assert told == history
+    assert len(told) == SETTINGS.epochs
+
+
+@pytest.mark.parametrize("way", ["sgd", "adamw"])
+@pytest.mark.parametrize("epochs", range(1, 13))
+def test_few_steps_are_enough(way: str, epochs: int) -> None:
+    """One step an epoch."""
+    _, history = trained(settings=WAYS[way].model_copy(update={"epochs": epochs, "batch": 60}))
+    assert len(history) == epochs
+
+
+def test_a_loss_that_is_no_number_stops_training_and_says_what_to_do() -> None:
+    wild = SETTINGS.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(
+        RecipeError, match=r"^learning_rate: 1e\+30; in epoch 1 the loss was (nan|inf): make the rate smaller"
+    ):
+        fit(seeded(network, 0), lesson(), wild, Silent())
+
+
+@given(samples=st.integers(1, 500), batch=st.integers(1, 60))
+def test_no_batch_is_of_one_sample_that_could_be_in_another(samples: int, batch: int) -> None:
+    sizes, usual = batch_sizes(samples, batch), [len(part) for part in torch.arange(samples).split(batch)]
+    assert sum(sizes) == samples
+    if samples > 1 < batch:
+        assert min(sizes) > 1
+    if batch == 1 or samples == 1 or samples % batch != 1:
+        assert sizes == usual
+    else:
+        assert sizes == [*usual[:-2], batch + 1]
+
+
+def test_norms_take_a_sample_that_is_left_over() -> None:
+    def narrow() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+    history = fit(seeded(narrow, 0), lesson(), SETTINGS.model_copy(update={"batch": 59}), Silent())
+    assert len(history) == SETTINGS.epochs
 
 
 def test_arithmetic_is_as_before_afterwards() -> None:

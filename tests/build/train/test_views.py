@@ -29,6 +29,17 @@ def test_a_view_depends_on_seed_and_number_alone(mixup: float) -> None:
     assert len({drawn(0, 0, mixup), drawn(1, 0, mixup), drawn(0, 1, mixup), drawn(1, 1, mixup)}) == 4
 
 
+def test_augmenting_in_place_changes_the_view_alone() -> None:
+    def darkened(images: Inputs, _: np.random.Generator) -> Inputs:
+        images[:, :, 0] = 0
+        return images
+
+    images = IMAGES + np.uint8(1)
+    seen = view(images, 0, seed=0, augment=darkened)
+    assert (seen[:, :, 0] == 0).all()
+    assert (images == IMAGES + 1).all()
+
+
 def test_samples_are_mixed_by_their_shares_and_stay_images() -> None:
     mix = Mix(np.asarray([1, 0, 2, 3]), np.asarray([0.75, 0.5, 0.1, 1.0], np.float32))
     found = view(IMAGES, 0, seed=0, augment=same, mix=mix)
