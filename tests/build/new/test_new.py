@@ -91,7 +91,7 @@ def reviews(path: Path) -> Path:
     [
         (rings, "x.csv", {"label": "ring"}),
         (series, "x.npz", {}),
-        (reviews, "x.csv", {"label": "stars", "text": "body", "slices": ["shop"]}),
+        pytest.param(reviews, "x.csv", {"label": "stars", "text": "body", "slices": ["shop"]}, marks=pytest.mark.slow),
     ],
 )
 def test_what_it_makes_is_trained_built_and_passes_its_gate(
@@ -131,6 +131,7 @@ def test_each_part_that_is_commented_out_works_as_it_is(make: Any, file: str, tm
     check(recipe.profile("quick"), recipe.search)
 
 
+@pytest.mark.slow
 def test_what_was_taken_out_of_the_comments_is_built_and_searched(tmp_path: Path) -> None:
     """With fewer epochs."""
     new("mine", rings(tmp_path / "x.csv"), "ring", tmp_path / "models")
