@@ -32,7 +32,7 @@ $$sudo apt-get update -qq >/dev/null || true; \
 DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -qq -y --no-install-recommends
 endef
 
-.PHONY: help install data demo test test-all browser picture test-py310 lint format serve teacher package wheel bento bench bench-energy bench-tools clean
+.PHONY: help install data demo test test-all browser picture reference test-py310 lint format serve teacher package wheel bento bench bench-energy bench-tools clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ picture: browser ## docs/report.png: the shipped package's report in a browser
 # What the report is opened in by its tests and for its picture; without it the tests say so.
 browser:
 	@if ! command -v chromium >/dev/null; then echo 'installing chromium'; $(APT_INSTALL) chromium fonts-dejavu-core >/dev/null || true; fi
+
+reference: install ## docs/recipe.md, each key of a recipe, from the code
+	@$(BIN)/python -m joulebox_build.recipe.reference docs/recipe.md
 
 serve: install ## serve the shipped model on 127.0.0.1:3000
 	$(BIN)/joulebox serve $(PACKAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from joulebox_build.errors import BuildError
 from joulebox_build.new.source import Source
+from joulebox_build.report.datacard import Kind
 
 BATCH_MAX = 64
 STEPS = {"teacher": 600, "quick": 300, "full": 3000}  # of training, in which small networks learn what they will
+OF_KIND: Mapping[Kind, Mapping[str, object]] = {  # `width` is the student's
+    "images": {
+        "width": 10,
+        "optimizer": "learning_rate: 0.05",
+        "corruptions": "{ kind: noise, severity: 2 }, { kind: blur, severity: 2 }, { kind: brightness, severity: 2 }",
+    },
+    "tensors": {"width": 32, "optimizer": "learning_rate: 0.05", "corruptions": "{ kind: noise, severity: 2 }"},
+    "texts": {
+        "width": 8,
+        "optimizer": "optimizer: adamw, learning_rate: 0.005, weight_decay: 0.1",
+        "corruptions": "{ kind: typos, severity: 2 }, { kind: dropped-words, severity: 2 }",
+    },
+}
 EPOCHS = {"teacher": (4, 60), "quick": (2, 40), "full": (20, 200)}  # at least and at most
 
 
@@ -28,11 +43,17 @@ def skeleton(name: str, source: Source, seed: int) -> dict[str, str]:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701  # Python and YAML, not HTML
     )
-    images = source.preprocess is not None
     shape = source.data.train.inputs.shape[1:]
-    values = {"name": name, "source": source, "seed": seed, "images": images, "shape": list(shape), **_training(source)}
+    values = {
+        "name": name,
+        "source": source,
+        "seed": seed,
+        "kind": source.kind,
+        "shape": list(shape),
+        **_training(source),
+    }
     values |= {"features": int(np.prod(shape)), "classes": len(source.data.labels)}
-    templates = {"model.py": "images.py.jinja" if images else "numbers.py.jinja"}
+    templates = {"model.py": f"{source.kind}.py.jinja"}
     templates |= {file: f"{file}.jinja" for file in ("data.py", "recipe.yaml", "README.md")}
     return {file: environment.get_template(template).render(values) for file, template in sorted(templates.items())}
 
@@ -42,8 +63,8 @@ def _training(source: Source) -> dict[str, object]:
     batch = min(BATCH_MAX, max(8, samples // 8))
     steps = math.ceil(samples / batch)
     epochs = {what: min(max(-(-STEPS[what] // steps), EPOCHS[what][0]), EPOCHS[what][1]) for what in STEPS}
-    chance = 1 / classes
-    return {"batch": batch, "epochs": epochs, "accuracy_min": round(chance + 0.2 * (1 - chance), 2)}
+    accuracy_min = round(1 / classes + 0.2 * (1 - 1 / classes), 2)  # a fifth of the way from chance
+    return {"batch": batch, "epochs": epochs, "accuracy_min": accuracy_min, **OF_KIND[source.kind]}
 
 
 def write_folder(place: Path, files: dict[str, str]) -> None:

@@ -9,25 +9,42 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from joulebox.package.manifest import ImagePreprocess
-from joulebox_build.data.adapters import read_arrays, read_folder, read_table
+from joulebox.package.manifest import ImagePreprocess, TextPreprocess
+from joulebox_build.data.adapters import read_arrays, read_folder, read_table, read_texts
 from joulebox_build.data.adapters.folder import usual_size
 from joulebox_build.data.dataset import Dataset
 from joulebox_build.errors import DataError
+from joulebox_build.report.datacard import Kind, kind_of
 
+TEXTS = TextPreprocess(
+    kind="text", buckets=16384, length=256, fold=["urls", "mentions", "numbers"], word_ngrams=2, character_ngrams=(3, 5)
+)
 DIGITS = 4  # of means and deviations
 CHUNK = 1000  # samples at a time, which bounds memory
 
 
 @dataclass(frozen=True)
+class Columns:
+    """What the columns of a CSV file are: the class, a text to be classified, and groups; all others are numbers."""
+
+    label: str = "label"
+    text: str | None = None
+    slices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
-    """Data, and how they are read; `preprocess` is of images."""
+    """Data, and how they are read; `preprocess` is of images and texts, `columns` count where a CSV file is read."""
 
     path: Path
-    reader: Literal["folder", "table", "arrays"]
+    reader: Literal["folder", "table", "texts", "arrays"]
     data: Dataset
-    preprocess: ImagePreprocess | None
-    label: str | None  # the column of a table
+    preprocess: ImagePreprocess | TextPreprocess | None
+    columns: Columns
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.data.train.inputs)
 
     @property
     def mean(self) -> list[float]:
@@ -42,25 +59,37 @@ class Source:
         return _rounded(np.where(spread > 0, spread, 1.0))
 
 
-def open_source(path: Path, *, label: str, seed: int) -> Source:
+def open_source(path: Path, columns: Columns, *, seed: int) -> Source:
     """Reads the data once, so that what is wrong with them is said now.
 
     Raises:
         DataError: they are of no known kind, or something is wrong with them.
     """
     place = path.resolve()
+    if path.suffix == ".csv":
+        return _of_csv(place, columns, seed)
+    if columns.text or columns.slices:
+        raise DataError(
+            f"--from {path}: --text and --slice name columns of a .csv file; an .npz file has groups as arrays slice_NAME"
+        )
     if place.is_dir():
         channels, height, width = usual_size(place)
         preprocess = _plain(channels, height, width)
         data = read_folder(place, preprocess, seed=seed)
-        return Source(place, "folder", data, _normalizing(preprocess, data), None)
-    if path.suffix == ".csv":
-        return Source(place, "table", read_table(place, label=label, seed=seed), None, label)
+        return Source(place, "folder", data, _normalizing(preprocess, data), columns)
     if path.suffix == ".npz":
         data = read_arrays(place, seed=seed)
-        return Source(place, "arrays", data, _of_arrays(data), None)
+        return Source(place, "arrays", data, _of_arrays(data), columns)
     what = "does not exist" if not path.exists() else "is no folder, .csv or .npz file"
     raise DataError(f"--from {path} {what}; expected a folder of images by class, a .csv or an .npz file")
+
+
+def _of_csv(place: Path, columns: Columns, seed: int) -> Source:
+    label, slices = columns.label, columns.slices
+    if columns.text is None:
+        return Source(place, "table", read_table(place, label=label, slices=slices, seed=seed), None, columns)
+    data = read_texts(place, text=columns.text, label=label, slices=slices, seed=seed)
+    return Source(place, "texts", data, TEXTS, columns)
 
 
 def _plain(channels: int, height: int, width: int) -> ImagePreprocess:

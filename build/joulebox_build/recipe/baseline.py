@@ -11,5 +11,8 @@ class Baseline(Section):
     """One of them. Logistic regression and gradient boosting are for numbers, TF-IDF with logistic regression is for texts."""
 
     kind: Literal["logistic-regression", "gradient-boosting", "tf-idf"]
-    samples: Positive | None = None  # fit on the first so many; all where absent
-    iterations: Positive = 100  # of the solver at most, or trees for each class
+    """The method."""
+    samples: Positive | None = None
+    """Fit on the first so many training samples; all where absent."""
+    iterations: Positive = 100
+    """Of the solver at most, or trees for each class."""

@@ -13,4 +13,6 @@ class Corruption(Section):
     """One thing that happens to all of the test data, from hardly visible (1) to hard for people, too (5)."""
 
     kind: Literal["noise", "blur", "contrast", "brightness", "shift", "typos", "dropped-words", "case"]
+    """The first five are for images, the last three for texts; other tensors take `noise` alone."""
     severity: Annotated[int, Ge(1), Le(5)] = 2
+    """How much of it."""

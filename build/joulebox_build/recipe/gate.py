@@ -16,17 +16,32 @@ class Gate(Section):
     """
 
     accuracy_min: Fraction | None = None
-    teacher_drop_max: Fraction | None = None  # a larger loss is let through where McNemar's test calls it noise
-    quantization_drop_max: Fraction | None = None  # from fp32 to int8; noise as above
-    agreement_min: Fraction | None = None  # the part of samples on which it answers what the teacher does
-    calibration_error_max: Fraction | None = None  # at the temperature fitted on validation data
-    slice_accuracy_min: Fraction | None = None  # of the worst group of samples
-    slice_gap_max: Fraction | None = None  # between the worst and the best group of one slice
-    corruption_drop_max: Fraction | None = None  # from the clean test data to each of the profile's corruptions
-    bytes_max: Positive | None = None  # of the ONNX file
+    """The least accuracy."""
+    teacher_drop_max: Fraction | None = None
+    """From the teacher's accuracy to the student's; a larger loss is let through where McNemar's test calls it noise."""
+    quantization_drop_max: Fraction | None = None
+    """From fp32 to int8; noise as above."""
+    agreement_min: Fraction | None = None
+    """The part of samples on which it answers what the teacher does."""
+    calibration_error_max: Fraction | None = None
+    """Expected calibration error, at the temperature fitted on validation data."""
+    slice_accuracy_min: Fraction | None = None
+    """Of the worst group of samples."""
+    slice_gap_max: Fraction | None = None
+    """Between the worst and the best group of one slice."""
+    corruption_drop_max: Fraction | None = None
+    """From the clean test data to each of the profile's corruptions."""
+    bytes_max: Positive | None = None
+    """Of the ONNX file."""
     parameters_max: Positive | None = None
-    peak_memory_max_bytes: Positive | None = None  # of activations, one sample at a time
-    latency_p99_max_s: PositiveFloat | None = None  # measured on the build host
-    joules_per_inference_max: PositiveFloat | None = None  # above rest, on the build host; unknown is not met
-    significance: Annotated[float, Gt(0), Lt(1)] = 0.05  # of McNemar's test, two-sided
-    slice_samples_min: Positive = 30  # smaller groups are shown, not judged
+    """Of the network."""
+    peak_memory_max_bytes: Positive | None = None
+    """Of activations, one sample at a time."""
+    latency_p99_max_s: PositiveFloat | None = None
+    """Of one sample on one thread, measured on the build host."""
+    joules_per_inference_max: PositiveFloat | None = None
+    """Above rest, on the build host; unknown is not met."""
+    significance: Annotated[float, Gt(0), Lt(1)] = 0.05
+    """Of McNemar's test, two-sided."""
+    slice_samples_min: Positive = 30
+    """Smaller groups are shown, not judged."""

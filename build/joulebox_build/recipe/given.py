@@ -16,38 +16,59 @@ from joulebox_build.recipe.section import Fraction, Golden, Name, Positive, Posi
 class GivenQuantization(Section):
     """Static int8 quantization with bias correction (Nagel et al. 2019, arXiv:1906.04721)."""
 
-    samples: Positive = 100  # of those to calibrate on
-    float_convolutions: Annotated[int, Ge(0)] = 0  # the first so many stay in float: early depthwise ones lose most
+    samples: Positive = 100
+    """The first so many of the samples to calibrate on."""
+    float_convolutions: Annotated[int, Ge(0)] = 0
+    """The first so many, and what lies between them, stay in float: early depthwise ones lose most."""
 
 
 class AgreementGate(Section):
-    """Limits as fractions of one of the test samples, times float's speed, and bytes."""
+    """Limits that int8 has to meet beside its own float form; there are no labels, and so neither accuracy nor a baseline."""
 
-    agreement_min: Fraction  # of the answers that are the same as float's
-    sure_agreement_min: Fraction  # of those where float's confidence is at least `sure`
+    agreement_min: Fraction
+    """The part of the test samples that it answers as float does."""
+    sure_agreement_min: Fraction
+    """The same among those where float's confidence is at least `sure`."""
     sure: Fraction = 0.5
-    speedup_min: PositiveFloat  # one sample at a time on one thread, in turns
+    """From which confidence on float is taken to be sure."""
+    speedup_min: PositiveFloat
+    """Times float's speed: one sample at a time on one thread of the build host, in turns."""
     bytes_max: Positive
+    """Of the ONNX file."""
 
 
 class GivenProfile(Section):
+    """One way of quantizing it, and what it is held against."""
+
     quantize: GivenQuantization = GivenQuantization()
+    """How it becomes int8."""
     gate: AgreementGate
+    """What int8 has to meet."""
 
 
 class GivenRecipe(Section):
-    """`models/<name>/recipe.yaml` with `student: given`."""
+    """`models/<name>/recipe.yaml` with `student: given`: a published network is quantized, and nothing is trained."""
 
     schema_version: Literal[1]
+    """Of this form of recipes."""
     name: Name
+    """The model's name, in packages and addresses."""
     student: Literal["given"]
+    """What tells such a recipe from one that trains."""
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
-    model: Path  # defines given()
-    data: Path  # defines load()
+    """Of which samples become golden."""
+    model: Path
+    """A file beside the recipe that defines `given()`, the network with its weights."""
+    data: Path
+    """A file beside the recipe whose `load()` gives a `joulebox_build.data.unlabelled.Unlabelled`."""
     preprocess: ImagePreprocess
+    """What the device does to an image before the network sees it."""
     golden: Golden = Golden()
+    """Samples that are kept in the package."""
     profiles: Annotated[dict[Name, GivenProfile], Field(min_length=1)]
-    file: Annotated[Path, Field(exclude=True)]  # where it was read from
+    """Ways of making it; `joulebox build --profile` names one."""
+    file: Annotated[Path, Field(exclude=True)]
+    """Where it was read from; no key."""
 
     @model_validator(mode="after")
     def _files_exist(self) -> GivenRecipe:

@@ -13,27 +13,33 @@ Calibrator = Literal["min-max", "entropy", "percentile"]
 
 
 class QuantizationAwareTraining(Section):
-    """A few more epochs of the student's distillation with int8's rounding in the loop; all else is as it was."""
+    """A few more epochs of the student's distillation with int8's rounding in the loop; all else is as it was, but without hints."""
 
     epochs: Positive
-    learning_rate: PositiveFloat = (
-        0.01  # the schedule's peak; a tenth of the student's or less, as it only has to settle
-    )
+    """How many more."""
+    learning_rate: PositiveFloat = 0.01
+    """The schedule's peak; a tenth of the student's or less, as it only has to settle."""
 
 
 class Quantization(Section):
     """Static int8 quantization. Every choice is made on validation data."""
 
-    samples: Positive = 1000  # of the training data, to calibrate on
-    calibrators: Annotated[tuple[Calibrator, ...], Field(min_length=1)] = (
-        "min-max",
-    )  # all are tried, the best is kept
-    percentile: Annotated[float, Gt(50), Le(100)] = 99.99  # of the activations lie in the range of that calibrator
-    drop_max: Fraction | None = None  # of validation accuracy below fp32; where it is more, the next keys help
-    float_layers_max: Annotated[int, Ge(0)] = 0  # so many layers, the most harmful ones, may stay in float
-    qat: QuantizationAwareTraining | None = None  # where layers in float do not help either
-    sensitivity: bool = False  # measure each layer's harm for the report, wherever accuracy lies
-    sensitivity_samples: Positive = 1000  # of the validation data, to measure that harm on
+    samples: Positive = 1000
+    """Of the training data, to calibrate on."""
+    calibrators: Annotated[tuple[Calibrator, ...], Field(min_length=1)] = ("min-max",)
+    """All are tried, the best is kept."""
+    percentile: Annotated[float, Gt(50), Le(100)] = 99.99
+    """Of the activations, which lie in the range of that calibrator."""
+    drop_max: Fraction | None = None
+    """Of validation accuracy below fp32; where it is more, `float_layers_max` and `qat` help."""
+    float_layers_max: Annotated[int, Ge(0)] = 0
+    """So many layers, the most harmful ones, may stay in float."""
+    qat: QuantizationAwareTraining | None = None
+    """Training with int8's rounding, where layers in float do not help either."""
+    sensitivity: bool = False
+    """Measure each layer's harm for the report, wherever accuracy lies."""
+    sensitivity_samples: Positive = 1000
+    """Of the validation data, to measure that harm on."""
 
     @model_validator(mode="after")
     def _limited(self) -> Quantization:

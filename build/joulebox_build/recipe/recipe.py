@@ -29,18 +29,26 @@ from joulebox_build.recipe.yamlfile import read_yaml
 class Profile(Section):
     """One way of making the model: the quick one to try, the full one to ship."""
 
-    student: Mapping[str, Value] = Field(default_factory=dict)  # arguments of student() in model.py
+    student: Mapping[str, Value] = Field(default_factory=dict)
+    """Arguments of `student()` in model.py."""
     distill: Distillation
-    prune: Pruning | None = None  # off where absent
+    """How the student is trained."""
+    prune: Pruning | None = None
+    """How it loses channels afterwards; where absent, it does not."""
     quantize: Quantization = Quantization()
-    variants: Variants = ALWAYS  # the forms in which the model is shipped
-    baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None  # absent: what suits the data
-    corruptions: Annotated[
-        tuple[Corruption, ...], Field(max_length=40)
-    ] = ()  # of the test data, for the report and the gate
+    """How it becomes int8."""
+    variants: Variants = ALWAYS
+    """The forms in which the model is shipped; the first two are always needed."""
+    baselines: Annotated[list[Baseline], Field(min_length=1, max_length=3)] | None = None
+    """Simpler methods to beat; where absent, logistic regression, or `tf-idf` for texts."""
+    corruptions: Annotated[tuple[Corruption, ...], Field(max_length=40)] = ()
+    """What may happen to the test data, for the report and the gate."""
     gate: Gate = Gate()
-    study: GainStudy | None = None  # whether the teacher helps
-    data_efficiency: DataEfficiency | None = None  # whether all of the data are needed
+    """What it has to meet; that it beats the best baseline is asked always."""
+    study: GainStudy | None = None
+    """Whether the teacher helps; where absent, not asked."""
+    data_efficiency: DataEfficiency | None = None
+    """Whether all of the data are needed; where absent, not asked."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Profile:
@@ -57,19 +65,30 @@ class Profile(Section):
 
 
 class Recipe(Section):
-    """`models/<name>/recipe.yaml`."""
+    """`models/<name>/recipe.yaml`: what to make, from what, under which gate."""
 
     schema_version: Literal[1]
+    """Of this form of recipes."""
     name: Name
+    """The model's name, in packages and addresses."""
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
-    model: Path  # defines teacher() and student()
-    data: Path  # defines load() and augment()
-    preprocess: Preprocess | None = None  # none where the data are float32 tensors already
+    """Of all that is drawn: weights, orders, views, golden samples."""
+    model: Path
+    """A file beside the recipe that defines `teacher()` and `student()`."""
+    data: Path
+    """A file beside the recipe that defines `load()` and `augment()`."""
+    preprocess: Preprocess | None = None
+    """What the device does to an image or a text; absent where the data are float32 tensors already."""
     teacher: Teacher
+    """Who teaches."""
     golden: Golden = Golden()
+    """Samples that are kept in the package."""
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
-    search: Search | None = None  # for `joulebox search`
-    file: Annotated[Path, Field(exclude=True)]  # where it was read from
+    """Ways of making it; `joulebox build --profile` names one, `quick` where it does not."""
+    search: Search | None = None
+    """What `joulebox search` varies."""
+    file: Annotated[Path, Field(exclude=True)]
+    """Where it was read from; no key."""
 
     @model_validator(mode="after")
     def _files_exist(self) -> Recipe:

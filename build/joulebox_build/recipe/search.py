@@ -18,9 +18,13 @@ class Range(Section):
     """Numbers from `low` to `high`, both included; whole ones where both are whole."""
 
     low: Number
+    """The least."""
     high: Number
+    """The greatest."""
     step: Annotated[Number, Field(gt=0)] | None = None
-    log: bool = False  # even in the logarithm
+    """Between values that are tried; any where absent."""
+    log: bool = False
+    """Even in the logarithm."""
 
     @model_validator(mode="after")
     def _ascending(self) -> Range:
@@ -39,6 +43,7 @@ class Choices(Section):
     """One of these."""
 
     choices: Annotated[tuple[Value, ...], MinLen(1)]
+    """What is tried."""
 
 
 def _kind(tried: Any) -> str:
@@ -53,14 +58,17 @@ class Search(Section):
     """For `joulebox search`: keys of a profile, such as `distill.temperature`, with what to try for each."""
 
     space: Annotated[dict[str, Tried], MinLen(1)]
-    objectives: Annotated[tuple[Objective, ...], MinLen(1)] = (
-        "accuracy",
-        "bytes",
-    )  # of the int8 student, on validation data
-    trials: Positive = 30  # until a study has so many
+    """From a key of the profile to what is tried for it."""
+    objectives: Annotated[tuple[Objective, ...], MinLen(1)] = ("accuracy", "bytes")
+    """Of the int8 student, on validation data."""
+    trials: Positive = 30
+    """Until a study has so many."""
     sampler: Literal["tpe", "nsga2"] = "tpe"
-    stop_after: Positive = 3  # epochs of training, from when on a trial that is far behind is stopped
-    stop_margin: Fraction = 0.02  # how far: below every finished trial at that epoch, by so much accuracy
+    """Optuna's."""
+    stop_after: Positive = 3
+    """Epochs of training, from when on a trial that is far behind is stopped."""
+    stop_margin: Fraction = 0.02
+    """How far: below every finished trial at that epoch, by so much accuracy."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Search:

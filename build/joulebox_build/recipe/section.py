@@ -14,7 +14,10 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
 class Section(BaseModel):
-    """A part of a recipe: immutable, no key that it does not know, and no number that is not finite."""
+    """A part of a recipe: immutable, no key that it does not know, and no number that is not finite.
+
+    What stands below a field is what docs/recipe.md says of it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -23,3 +26,4 @@ class Golden(Section):
     """Samples kept in the package with their reference outputs; a variant has to reproduce them before it is served."""
 
     samples: Annotated[int, Gt(0), Le(256)] = 16
+    """How many, drawn by the recipe's seed."""

@@ -13,8 +13,10 @@ from joulebox_build.recipe.section import Positive, Section
 class GainStudy(Section):
     """The student trained with its teacher and without one, by the profile's settings but for the epochs."""
 
-    seeds: Annotated[int, Ge(2), Le(20)] = 5  # of initial weights and order; both arms have the same
+    seeds: Annotated[int, Ge(2), Le(20)] = 5
+    """How many pairs, each with initial weights and an order of its own."""
     epochs: Positive
+    """Of each student."""
 
 
 class DataEfficiency(Section):
@@ -27,4 +29,6 @@ class DataEfficiency(Section):
         0.5,
         1.0,
     )
-    epochs: Positive  # over all of the data; over a part of them more, so that each student takes as many steps
+    """Parts of the data, each within the next larger one."""
+    epochs: Positive
+    """Over all of the data; over a part of them more, so that each student takes as many steps."""

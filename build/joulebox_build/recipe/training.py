@@ -18,17 +18,21 @@ class Training(Section):
     """
 
     epochs: Positive
+    """How many, at most."""
     batch: Positive = 256
-    optimizer: Literal["sgd", "adamw"] = "sgd"  # adamw for transformers and embeddings
-    learning_rate: PositiveFloat = 0.2  # the schedule's peak; adamw has no default
-    weight_decay: Annotated[float, Ge(0)] = 5e-4  # not on biases and norms
-    patience: Positive | None = (
-        None  # stop after so many epochs without a better validation accuracy, keep the best epoch
-    )
-    average: Annotated[float, Ge(0), Lt(1)] = (
-        0.0  # decay a step of a moving average of the weights, which is kept; 0: none
-    )
-    memory_mib: Positive | None = None  # refuse to train where it would hold more, beside the libraries
+    """Samples for a step."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """`adamw` for transformers and embeddings."""
+    learning_rate: PositiveFloat = 0.2
+    """The schedule's peak; `adamw` has no default."""
+    weight_decay: Annotated[float, Ge(0)] = 5e-4
+    """Not on biases and norms."""
+    patience: Positive | None = None
+    """Stop after so many epochs without a better validation accuracy, and keep the best epoch."""
+    average: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Decay, a step, of a moving average of the weights, which is what is kept; 0: none."""
+    memory_mib: Positive | None = None
+    """Refuse to train where it would hold more, beside the libraries."""
 
     @model_validator(mode="after")
     def _rate_fits_optimizer(self) -> Training:
@@ -50,7 +54,9 @@ class Hint(Section):
     """Two modules, by their names in `named_modules()`: the student's learns to say what the teacher's does."""
 
     teacher: Annotated[str, Field(min_length=1)]
+    """Of `teacher()`."""
     student: Annotated[str, Field(min_length=1)]
+    """Of `student()`."""
 
 
 class Distillation(Training):
@@ -62,19 +68,29 @@ class Distillation(Training):
     """
 
     method: Literal["hinton", "decoupled", "none"] = "hinton"
+    """How the teacher's logits are learnt."""
     temperature: PositiveFloat = 4.0
-    teacher_weight: Fraction = 0.9  # of the soft loss; the rest is cross-entropy with the labels
-    target_weight: Annotated[float, Ge(0)] = 1.0  # decoupled: of the class itself, the paper's alpha
-    non_target_weight: Annotated[float, Ge(0)] = 8.0  # decoupled: of the classes beside it, the paper's beta
-    views: Positive = 1  # augmented views of the training data whose teacher logits are cached
-    mixup: Annotated[float, Ge(0)] = (
-        0.0  # a view's samples are mixed in pairs, by shares from Beta(mixup, mixup); 0: not
-    )
-    samples: Positive | None = None  # train on the first so many; all where absent
-    unlabelled: bool = False  # the teacher's logits of the data set's unlabelled inputs teach, too
-    members: Positive | None = None  # of the teacher: the first so many; all where absent
-    hints: Annotated[tuple[Hint, ...], Field(max_length=8)] = ()  # FitNets, Romero et al. 2015, arXiv:1412.6550
-    hint_weight: PositiveFloat = 1.0  # of the hints' loss, which is 1 for a student that says nothing
+    """What logits are divided by first: the higher, the more the unlikely classes count."""
+    teacher_weight: Fraction = 0.9
+    """Of the soft loss; the rest is cross-entropy with the labels."""
+    target_weight: Annotated[float, Ge(0)] = 1.0
+    """`decoupled`: of the class itself, the paper's alpha."""
+    non_target_weight: Annotated[float, Ge(0)] = 8.0
+    """`decoupled`: of the classes beside it, the paper's beta."""
+    views: Positive = 1
+    """Augmented views of the training data whose teacher logits are cached; epochs take turns with them."""
+    mixup: Annotated[float, Ge(0)] = 0.0
+    """A view's samples are mixed in pairs, by shares from Beta(mixup, mixup); 0: not."""
+    samples: Positive | None = None
+    """Train on the first so many; all where absent."""
+    unlabelled: bool = False
+    """The teacher's logits of the data set's unlabelled inputs teach, too."""
+    members: Positive | None = None
+    """Of the teacher: the first so many; all where absent."""
+    hints: Annotated[tuple[Hint, ...], Field(max_length=8)] = ()
+    """What parts of the teacher say is learnt, too (FitNets, Romero et al. 2015, arXiv:1412.6550)."""
+    hint_weight: PositiveFloat = 1.0
+    """Of the hints' loss, which is 1 for a student that says nothing."""
 
     @model_validator(mode="after")
     def _teacher_for_its_parts(self) -> Distillation:
@@ -91,8 +107,11 @@ class Member(Section):
     """One teacher: weights of `teacher()` in model.py, trained from the seed, or a finished ONNX file."""
 
     weights: Path | None = None
+    """Of `teacher()`, as `joulebox teacher` makes them (safetensors)."""
     onnx: Path | None = None
+    """A finished model of one input, which the student takes as well, and logits; instead of weights."""
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
+    """Of its training; members need different ones."""
 
     @model_validator(mode="after")
     def _one_file(self) -> Member:
@@ -109,4 +128,6 @@ class Teacher(Section):
     """One or several; the mean of their logits teaches, and is the teacher that the report shows."""
 
     members: Annotated[list[Member], Field(min_length=1, max_length=16)]
-    training: Training | None = None  # of weights
+    """Each by a file."""
+    training: Training | None = None
+    """How `joulebox teacher` makes weights; needed where it shall."""

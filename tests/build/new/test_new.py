@@ -1,6 +1,11 @@
 """`joulebox new` makes a folder that works as it is, and refuses what cannot."""
 
+import csv
 import json
+import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +17,16 @@ from PIL import Image
 from joulebox.package import open_package
 from joulebox_build.commands.build import build
 from joulebox_build.commands.new import new
+from joulebox_build.commands.search import search
 from joulebox_build.commands.teacher import teacher
 from joulebox_build.errors import BuildError
+from joulebox_build.job import open_job
+from joulebox_build.recipe import load_recipe
+from joulebox_build.search.space import check
+from joulebox_build.stage import Stages
 from servers import serving
+
+BIN = Path(sys.executable).parent
 
 
 def rings(path: Path) -> Path:
@@ -38,6 +50,12 @@ def stripes(count: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
+def without_comments(recipe: str) -> str:
+    """As a person takes "# " away from what is switched off, and leaves what explains."""
+    keys = "student|prune|variants|corruptions|study|data_efficiency|search"
+    return re.sub(rf"^( *)# (?=(?:{keys}): |  )", r"\1", recipe, flags=re.MULTILINE)
+
+
 def folder_of_stripes(path: Path) -> Path:
     for number, (image, label) in enumerate(zip(*stripes(700), strict=True)):
         place = path / ("down" if label else "across")
@@ -55,18 +73,92 @@ def series(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("make", "file", "label"), [(rings, "x.csv", "ring"), (series, "x.npz", "label")])
+def reviews(path: Path) -> Path:
+    """A CSV of texts, each with a made-up word that its class is in: no list of words has it, but its beginning tells."""
+    random, letters = np.random.default_rng(3), np.array(list("abcdefghijklmnop"))
+    words = np.array(["kettle", "lamp", "chair", "window", "river", "garden"])
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["stars", "shop", "body"])
+        for number in range(480):
+            made_up = "zq"[number % 2] + "".join(random.choice(letters, 6))
+            rows.writerow(["low" if number % 2 else "high", number % 3, " ".join([*random.choice(words, 3), made_up])])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "file", "columns"),
+    [
+        (rings, "x.csv", {"label": "ring"}),
+        (series, "x.npz", {}),
+        pytest.param(reviews, "x.csv", {"label": "stars", "text": "body", "slices": ["shop"]}, marks=pytest.mark.slow),
+    ],
+)
 def test_what_it_makes_is_trained_built_and_passes_its_gate(
-    make: Any, file: str, label: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Any, file: str, columns: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    new("mine", make(tmp_path / file), label, tmp_path / "models")
+    new("mine", make(tmp_path / file), models=tmp_path / "models", **columns)
     recipe = tmp_path / "models/mine/recipe.yaml"
     assert f"joulebox teacher {recipe}" in capsys.readouterr().out.replace("\n", "")
     teacher(recipe)
     build(recipe, tmp_path / "out", "quick")
     manifest = open_package(tmp_path / "out").manifest
     assert all(result.passed for result in manifest.gate)
-    assert manifest.preprocess is None
+    assert (manifest.preprocess is not None) == ("text" in columns)
+    report = json.loads((tmp_path / "out/current/report.json").read_text("utf-8"))
+    slices = report["data"]["splits"]["test"]["slices"]
+    assert set(slices) == ({"length", *columns["slices"]} if "text" in columns else set())
+
+
+@pytest.mark.parametrize(
+    ("make", "file"), [(rings, "x.csv"), (series, "x.npz"), (reviews, "x.csv"), (folder_of_stripes, "x")]
+)
+def test_each_part_that_is_commented_out_works_as_it_is(make: Any, file: str, tmp_path: Path) -> None:
+    text = "body" if make is reviews else None
+    new("mine", make(tmp_path / file), {rings: "ring", reviews: "stars"}.get(make, ""), tmp_path / "models", text)
+    path = tmp_path / "models/mine/recipe.yaml"
+    path.write_text(without_comments(path.read_text("utf-8")), "utf-8")
+    (path.parent / "teacher.safetensors").touch()
+    recipe = load_recipe(path)
+    job = open_job(recipe, "full", Stages(tmp_path / "cache"))  # runs student() with its arguments
+    assert job.profile.student.keys() == {"width"}
+    assert job.profile.study
+    assert job.profile.data_efficiency
+    assert len(job.profile.variants) == 4
+    assert job.profile.corruptions
+    assert (job.profile.prune is None) == (make is reviews)
+    assert recipe.search
+    check(recipe.profile("quick"), recipe.search)
+
+
+@pytest.mark.slow
+def test_what_was_taken_out_of_the_comments_is_built_and_searched(tmp_path: Path) -> None:
+    """With fewer epochs."""
+    new("mine", rings(tmp_path / "x.csv"), "ring", tmp_path / "models")
+    path = tmp_path / "models/mine/recipe.yaml"
+    short = re.sub(r"epochs: \d+", "epochs: 12", without_comments(path.read_text("utf-8")))
+    path.write_text(re.sub(r"gate: .*", "gate: {}", short), "utf-8")
+    teacher(path)
+    build(path, tmp_path / "out", "full")
+    search(path, trials=1)
+    report = json.loads((tmp_path / "out/current/report.json").read_text("utf-8"))
+    assert report["study"]
+    assert report["data_efficiency"]
+    assert {"cpu-int8", "cpu-fp32", "gpu-fp16", "trt-int8"} == {
+        variant.name for variant in open_package(tmp_path / "out").manifest.variants
+    }
+
+
+def test_images_without_a_class_teach_where_there_are_some(tmp_path: Path) -> None:
+    place = folder_of_stripes(tmp_path / "x")
+    new("mine", place, models=tmp_path / "models")
+    assert not load_recipe(tmp_path / "models/mine/recipe.yaml").profile("quick").distill.unlabelled
+    (place / "across").rename(place / "kept")
+    (place / "unlabelled").mkdir()
+    for file in sorted((place / "kept").iterdir())[:20]:
+        file.rename(place / "unlabelled" / file.name)
+    new("again", place, models=tmp_path / "models")
+    assert load_recipe(tmp_path / "models/again/recipe.yaml").profile("quick").distill.unlabelled
 
 
 @pytest.mark.slow
@@ -82,6 +174,29 @@ def test_a_model_of_a_folder_of_images_is_built_served_and_knows_most_of_them(tm
     assert right >= 0.9 * len(files)
 
 
+@pytest.mark.slow
+def test_the_page_on_distillation_works_as_it_stands_there(tmp_path: Path) -> None:
+    photos = folder_of_stripes(tmp_path / "photos")
+    (photos / "unlabelled").mkdir()
+    for file in sorted(photos.rglob("*.png"))[::10]:
+        file.rename(photos / "unlabelled" / file.name)
+    page = (Path(__file__).parents[3] / "docs/distillation.md").read_text("utf-8")
+    blocks = dict(re.findall(r"^```(sh|yaml|python)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    recipe = tmp_path / "models/mine/recipe.yaml"
+    for line in blocks["sh"].splitlines():
+        subprocess.run([BIN / "joulebox", *line.split()[1:]], cwd=tmp_path, check=True)
+        if line.startswith("joulebox new"):
+            small = textwrap.indent(blocks["yaml"], "  ")
+            recipe.write_text(recipe.read_text("utf-8").replace("profiles:\n", f"profiles:\n{small}"), "utf-8")
+    report = json.loads((tmp_path / "out/mine/current/report.json").read_text("utf-8"))
+    assert report["study"]["epochs"] == 20
+    assert [point["fraction"] for point in report["data_efficiency"]] == [0.25, 0.5, 1]
+    said = subprocess.run(
+        [sys.executable, "-c", blocks["python"]], cwd=recipe.parent, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.count("('3', 'Residual')") == 2
+
+
 def test_json_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new("mine", rings(tmp_path / "x.csv"), "ring", tmp_path / "models", as_json=True)
     said = json.loads(capsys.readouterr().out)
@@ -89,6 +204,13 @@ def test_json_says_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert said["labels"] == ["inner", "outer"]
     assert sum(said["samples"].values()) == 900
     assert said["input"] == [2]
+    assert (said["slices"], said["unlabelled"]) == ([], 0)
+
+
+@pytest.mark.parametrize("columns", [{"text": "body"}, {"slices": ["shop"]}])
+def test_columns_of_what_has_none_are_refused(columns: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"--text and --slice name columns of a \.csv file; an \.npz file has groups"):
+        new("mine", series(tmp_path / "x.npz"), models=tmp_path / "models", **columns)
 
 
 def test_a_folder_that_is_there_is_never_written_to(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""A folder of images by class: `cats/1.jpg`, or `train/cats/1.jpg` beside `val/` and `test/`."""
+"""A folder of images by class: `cats/1.jpg`, or `train/cats/1.jpg` beside `val/` and `test/`; `unlabelled/` beside these."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,13 @@ from rich.console import Console
 from joulebox.http.images import open_image, pixel_count, stack
 from joulebox.package.manifest import ImagePreprocess
 from joulebox.runtime.errors import BadRequest
+from joulebox_build.data.adapters.groups import with_usual
 from joulebox_build.data.adapters.split import check_classes, numbers, partition
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.errors import DataError
 
 PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+UNLABELLED = "unlabelled"  # a folder of images that belong to no class
 BYTES_MAX = 4 * 2**30  # of all images as the network sees them, which lie in memory
 
 
@@ -33,7 +35,7 @@ class Listed:
 def read_folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_unreadable: int = 0) -> Dataset:
     """Images uint8 `[N, C, H, W]`, decoded and resized by the device's own code.
 
-    Where there are no folders for validation or test, they are drawn from the training images.
+    Where there are no folders for validation or test, they are drawn from the training images. Slices are thirds of brightness.
 
     Args:
         skip_unreadable: so many files at most may be no readable image; they are left out and named.
@@ -42,7 +44,8 @@ def read_folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_
         DataError: a class is empty or missing, a file is unreadable, or there is too much of it.
     """
     listed = list_images(path)
-    total = sum(len(part.files) for part in listed.values())
+    more = list_unlabelled(path)
+    total = sum(len(part.files) for part in [*listed.values(), more])
     needed = total * preprocess.channels * preprocess.height * preprocess.width
     if needed > BYTES_MAX:
         raise DataError(
@@ -50,9 +53,10 @@ def read_folder(path: Path, preprocess: ImagePreprocess, *, seed: int = 0, skip_
         )
     reader = _Reader(preprocess, skip_unreadable)
     read = {name: reader.read(part) for name, part in listed.items()}
+    unlabelled = reader.read(more).images if more.files else None
     reader.report(path, total)
     classes = check_classes(path, read["train"].names)
-    return _dataset(path, classes, read, seed)
+    return with_usual(replace(_dataset(path, classes, read, seed), unlabelled=unlabelled))
 
 
 def list_images(path: Path) -> dict[str, Listed]:
@@ -62,12 +66,17 @@ def list_images(path: Path) -> dict[str, Listed]:
         DataError: it cannot be read, or a class is empty or missing in a part.
     """
     try:
-        inside = sorted(each.name for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+        inside = {each.name for each in path.iterdir() if each.is_dir()}
         found = {part: _list(path / name) for part, names in PARTS.items() for name in names if name in inside}
-        listed = found if "train" in found else {"train": _list(path)}
+        listed = found if "train" in found else {"train": _list(path, leave_out=UNLABELLED)}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; expected a folder of images by class") from error
     known = set(listed["train"].names)
+    if UNLABELLED in known:
+        raise DataError(
+            f"{path}: train has a class {UNLABELLED!r}, which is the name of images without a class; "
+            f"put these into {path / UNLABELLED}, or rename the class"
+        )
     for part, content in listed.items():
         missing = sorted(known ^ set(content.names))
         if missing:
@@ -78,18 +87,30 @@ def list_images(path: Path) -> dict[str, Listed]:
     return listed
 
 
-def _list(path: Path) -> Listed:
+def list_unlabelled(path: Path) -> Listed:
+    """The files of the folder `unlabelled`, if there is one."""
+    files = _files(path / UNLABELLED)
+    return Listed(files, [UNLABELLED] * len(files))
+
+
+def _list(path: Path, *, leave_out: str = "") -> Listed:
     listed = Listed([], [])
-    classes = sorted(each for each in path.iterdir() if each.is_dir() and not each.name.startswith("."))
+    classes = sorted(
+        each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".") and each.name != leave_out
+    )
     if not classes:
         raise DataError(f"{path} has no folders; expected one for each class, such as {path / 'cats'}/1.jpg")
     for one in classes:
-        files = sorted(file for file in one.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = _files(one)
         if not files:
             raise DataError(f"{one} is empty; remove the folder, or put images of the class into it")
         listed.files.extend(files)
         listed.names.extend([one.name] * len(files))
     return listed
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
 
 
 @dataclass(frozen=True)

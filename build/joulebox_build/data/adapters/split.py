@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +50,16 @@ def partition(labels: NDArray[np.int64], parts: int, *, seed: int) -> list[NDArr
     return [random.permutation(np.concatenate(part)) for part in chosen]
 
 
-def three_way(source: object, inputs: Inputs, names: Sequence[str], *, seed: int) -> Dataset:
-    """Samples `[N, ...]` and the name of each one's class.
+def three_way(
+    source: object, inputs: Inputs, names: Sequence[str], slices: Mapping[str, NDArray[np.str_]], *, seed: int
+) -> Dataset:
+    """Samples `[N, ...]`, the name of each one's class, and of its group in each slice.
 
     Raises:
         DataError: there are too few classes, or samples of one.
     """
     classes = check_classes(source, names)
-    whole = Split(inputs, numbers(names, classes))
+    whole = Split(inputs, numbers(names, classes), slices)
     train, validation, test = (whole.take(part) for part in partition(whole.labels, 3, seed=seed))
     return Dataset(classes, train, validation, test)
 

@@ -42,6 +42,30 @@ def test_labels_may_be_texts(tmp_path: Path) -> None:
     assert read_arrays(write(tmp_path / "x.npz", inputs=inputs, labels=labels)).labels == ("a", "b")
 
 
+def test_slices_and_inputs_without_labels_are_taken_over(tmp_path: Path) -> None:
+    inputs, more = np.arange(80).reshape(40, 2), np.arange(10).reshape(5, 2)
+    path = write(tmp_path / "x.npz", inputs=inputs, labels=LABELS, slice_third=np.arange(40) % 3, unlabelled=more)
+    data = read_arrays(path)
+    assert data.unlabelled is not None
+    assert data.unlabelled.dtype == np.float32
+    assert data.unlabelled.tolist() == more.tolist()
+    for split in data.splits().values():
+        assert split.slices["third"].tolist() == [str(int(sample[0]) // 2 % 3) for sample in split.inputs]
+
+
+def test_images_are_in_groups_by_their_brightness_unless_the_file_says_others(tmp_path: Path) -> None:
+    images = np.repeat(np.arange(40, dtype=np.uint8), 64).reshape(40, 8, 8)
+    data = read_arrays(write(tmp_path / "x.npz", inputs=images, labels=LABELS))
+    assert set(data.train.slices["brightness"]) == {"dark", "medium", "bright"}
+    means = {
+        name: data.train.inputs[data.train.slices["brightness"] == name].mean() for name in ("dark", "medium", "bright")
+    }
+    assert means["dark"] < means["medium"] < means["bright"]
+    own = read_arrays(write(tmp_path / "y.npz", inputs=images, labels=LABELS, slice_brightness=LABELS))
+    assert set(own.train.slices["brightness"]) == {"0", "1"}
+
+
+PLAIN = np.arange(80.0).reshape(40, 2)
 NAN = np.zeros((40, 2))
 NAN[7, 1] = np.nan
 
@@ -60,7 +84,18 @@ NAN[7, 1] = np.nan
         ({"inputs": np.zeros((40, 2)), "labels": LABELS[:9]}, "40 inputs but labels of shape"),
         ({"inputs": np.zeros((40, 2)), "labels": LABELS * 0}, "all 40 samples are of class '0'"),
         ({"inputs": np.zeros(40), "labels": LABELS}, r"inputs are float64 \[40\]; expected numbers \[N, ...\]"),
-        ({"inputs": np.zeros((40, 5, 5, 5), np.uint8), "labels": LABELS}, "expected one or three channels"),
+        (
+            {"inputs": np.zeros((40, 5, 5, 5), np.uint8), "labels": LABELS},
+            "inputs are images .*; expected one or three channels",
+        ),
+        (
+            {"inputs": np.zeros((40, 2)), "labels": LABELS, "slice_site": LABELS[:9]},
+            r"slice_site is int64 \[9\]; expected texts or whole numbers \[40\]",
+        ),
+        ({"inputs": np.zeros((40, 2)), "labels": LABELS, "slice_site": LABELS * 0.5}, "slice_site is float64"),
+        ({"inputs": np.zeros((40, 2)), "labels": LABELS, "slice_site": np.arange(40)}, "slice 'site' has 40 groups"),
+        ({"inputs": PLAIN, "labels": LABELS, "unlabelled": np.zeros((5, 3))}, r"expected float32 \[None, 2\]"),
+        ({"inputs": PLAIN, "labels": LABELS, "unlabelled": NAN}, r"unlabelled\[7, 1\] is nan"),
         ({"inputs": np.zeros((40, 2))}, "has no array 'labels'; it has inputs"),
         (
             {"inputs": np.asarray([np.zeros(2), np.zeros(3)] * 20, object), "labels": LABELS},

@@ -83,6 +83,36 @@ def test_hidden_files_are_passed_over(place: Path) -> None:
     assert sum(len(split) for split in read_folder(place, PREPROCESS).splits().values()) == 24
 
 
+def test_images_without_a_class_lie_beside_the_classes_or_their_parts(place: Path, tmp_path: Path) -> None:
+    lay(tmp_path / "parts/train", 20)
+    for folder in (place, tmp_path / "parts"):
+        (folder / "unlabelled").mkdir()
+        for number in range(5):
+            (folder / "unlabelled" / f"{number}.png").write_bytes(picture(900 + number))
+        data = read_folder(folder, PREPROCESS)
+        assert data.labels == ("cats", "dogs")
+        assert data.unlabelled is not None
+        assert data.unlabelled.shape == (5, 3, 6, 8)
+    (place / "unlabelled/notes.txt").write_text("who took these", "utf-8")
+    with pytest.raises(DataError, match=r"unlabelled/notes\.txt: the .*; remove it"):
+        read_folder(place, PREPROCESS)
+
+
+def test_a_class_of_that_name_is_refused(tmp_path: Path) -> None:
+    lay(tmp_path / "train")
+    (tmp_path / "train/dogs").rename(tmp_path / "train/unlabelled")
+    with pytest.raises(DataError, match=r"train has a class 'unlabelled', .*; put these into .*unlabelled, or rename"):
+        read_folder(tmp_path, PREPROCESS)
+
+
+def test_images_are_in_groups_by_their_brightness(place: Path) -> None:
+    data = read_folder(place, PREPROCESS)
+    train, groups = data.train.inputs.mean((1, 2, 3)), data.train.slices["brightness"]
+    assert [int((groups == name).sum()) for name in ("dark", "medium", "bright")] == [5, 5, 6]
+    assert train[groups == "dark"].max() < train[groups == "bright"].min()
+    assert all(split.slices["brightness"].shape == (len(split),) for split in data.splits().values())
+
+
 def test_an_empty_class_folder_is_named(place: Path) -> None:
     (place / "birds").mkdir()
     with pytest.raises(DataError, match=r"birds is empty; remove the folder"):

@@ -32,7 +32,7 @@ def test_a_split_depends_on_the_seed_alone() -> None:
 def test_numbered_classes_are_in_the_order_of_their_numbers() -> None:
     names = [str(number) for number in range(12)] * 10
     assert check_classes("x", names) == tuple(str(number) for number in range(12))
-    data = three_way("x", np.arange(120, dtype=np.float32)[:, None], names, seed=0)
+    data = three_way("x", np.arange(120, dtype=np.float32)[:, None], names, {}, seed=0)
     assert all(sample[0] % 12 == label for sample, label in zip(data.test.inputs, data.test.labels, strict=True))
 
 
@@ -45,4 +45,4 @@ def test_numbered_classes_are_in_the_order_of_their_numbers() -> None:
 )
 def test_one_class_or_too_few_samples_of_one_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        three_way("x", np.zeros((len(names), 1), np.float32), names, seed=0)
+        three_way("x", np.zeros((len(names), 1), np.float32), names, {}, seed=0)

@@ -64,8 +64,8 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, cell: str, mess
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n", "has no column 'kind', which should say the class; it has a, b"),
-        ("kind\nup\n", "has the column 'kind' alone"),
+        ("a,b\n1,2\n", "has no column 'kind'; it has a, b"),
+        ("kind\nup\n", "has kind alone; expected columns of numbers"),
         ("a,a,kind\n1,2,up\n", "column 'a' is there twice"),
         ("a,kind\n1\n", "row 2: 1 cells; the header has 2"),
         ("a,kind\n1,\n", "row 2, column 'kind': the class is empty"),
@@ -78,6 +78,37 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, cell: str, mess
 def test_a_file_that_cannot_be_right_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.csv").write_text(text, "utf-8")
     with pytest.raises(DataError, match=message):
+        read_table(tmp_path / "x.csv", label="kind")
+
+
+def test_columns_of_groups_are_slices_and_no_inputs(tmp_path: Path) -> None:
+    rows = [(float(n), f" site {n % 3} " if n % 3 else "", "up" if n % 2 else "down") for n in range(40)]
+    data = read_table(write(tmp_path / "x.csv", rows), label="kind", slices=["b"])  # pyright: ignore[reportArgumentType]
+    assert data.train.inputs.shape[1:] == (1,)
+    for split in data.splits().values():
+        expected = [f"site {int(n) % 3}" if n % 3 else "(empty)" for n in split.inputs[:, 0]]
+        assert split.slices["b"].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("slices", "message"),
+    [
+        (["c"], "has no column 'c'; it has a, b, kind"),
+        (["kind"], "column 'kind' is asked for twice"),
+        (["a", "b"], "has a, b, kind alone; expected columns of numbers"),
+        (["a"], r"slice 'a' has 40 groups, such as '0.0'; expected at most 20: join some"),
+    ],
+)
+def test_columns_that_cannot_be_groups_are_refused(tmp_path: Path, slices: list[str], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(write(tmp_path / "x.csv", GOOD), label="kind", slices=slices)
+
+
+def test_a_text_is_told_from_a_wrong_number(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,kind\nwhat a day,up\n", "utf-8")
+    with pytest.raises(
+        DataError, match=r"'what a day' is not a number; .*groups is named by --slice, .*texts by --text"
+    ):
         read_table(tmp_path / "x.csv", label="kind")
 
 
