@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Job:
     digests: Mapping[str, str]
     stages: Stages
     on_epoch: Callable[[Epoch], None] = lambda _: None  # after each epoch in which the student was trained
+    before_stage: Callable[[], None] = lambda: None
 
     @property
     def train(self) -> Split:
@@ -88,6 +90,7 @@ class Job:
 
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
+        self.before_stage()
         preprocess = self.recipe.preprocess and self.recipe.preprocess.model_dump()
         return self.stages.run(stage, _sources(stage), {**inputs, "preprocess": preprocess}, make, of=of)
 
@@ -96,11 +99,23 @@ class Job:
         return {
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
+            "seeds": {
+                "recipe": self.recipe.seed,
+                "teacher": [one.seed if one.weights else None for one in self.members],
+            },
             "teacher": [self.digests[str(member.file)] for member in self.members],
             "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
             "stages": {stage: sha256(canonical(_sources(stage))) for stage in IN_LINEAGE},
-            "libraries": libraries(),
+            "libraries": {**libraries(), **_optional()},
         }
+
+
+def _optional() -> dict[str, str]:
+    """Of what a model folder may compute with, the versions of what is installed."""
+    try:
+        return {"tokenizers": version("tokenizers")}
+    except PackageNotFoundError:
+        return {}
 
 
 def _sources(stage: str) -> dict[str, str]:

@@ -44,7 +44,10 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     assert manifest.outputs[0].model_dump() == {"name": "logits", "datatype": "FP32", "shape": [-1, 3]}
     assert {variant.precision for variant in manifest.variants} == {"fp32", "int8"}
     assert all(result.passed for result in manifest.gate)
-    assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= manifest.lineage.made_of.keys()
+    made_of = manifest.lineage.made_of
+    assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= made_of.keys()
+    assert made_of["seeds"] == {"recipe": 3, "teacher": [3]}
+    assert made_of["libraries"]["tokenizers"] == version("tokenizers")
     assert {"report.html", "report.json", "model-card.md", "latency.json"} == set(manifest.evidence)
 
 
