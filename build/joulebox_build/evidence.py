@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,11 @@ class Evidence:
     readme: str
 
 
-def evidence(job: Job, shipped: Model, quality: Quality, temperature: float) -> Evidence:
+def evidence(job: Job, shipped: Model, quality: Quality, temperature: float, made_by: Collection[str]) -> Evidence:
     """Reads the test data: for the report alone.
+
+    Args:
+        made_by: the keys of the stages that made what is shipped.
 
     Raises:
         BuildError: a setting of docs/carbon.md is wrong.
@@ -55,7 +58,7 @@ def evidence(job: Job, shipped: Model, quality: Quality, temperature: float) -> 
         occlusions=occlusions,
         data=_data(job),
         quantization=None if choice is None else json.loads(choice),
-        making=making(job.stages.log),
+        making=making(job.stages.log, made_by),
         rates=rates_of(os.environ),
         samples={number: sample_of(test.inputs, number) for number in named},
         readme=_readme(job),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,7 @@ class Job:
     digests: Mapping[str, str]
     stages: Stages
     on_epoch: Callable[[Epoch], None] = lambda _: None  # after each epoch in which the student was trained
+    before_stage: Callable[[], None] = lambda: None
 
     @property
     def train(self) -> Split:
@@ -96,6 +98,7 @@ class Job:
 
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
+        self.before_stage()
         preprocess = self.recipe.preprocess and self.recipe.preprocess.model_dump()
         return self.stages.run(stage, stage_code(*STAGES[stage]), {**inputs, "preprocess": preprocess}, make, of=of)
 
@@ -104,11 +107,23 @@ class Job:
         return {
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
+            "seeds": {
+                "recipe": self.recipe.seed,
+                "teacher": [one.seed if one.weights else None for one in self.members],
+            },
             "teacher": [self.digests[str(member.file)] for member in self.members],
             "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
             "stages": {stage: sha256(canonical(stage_code(*STAGES[stage]))) for stage in IN_LINEAGE},
-            "libraries": libraries(),
+            "libraries": {**libraries(), **({} if self.folder.teacher_encode is None else _tokenizers())},
         }
+
+
+def _tokenizers() -> dict[str, str]:
+    """The version of what a teacher that encodes texts itself may do it with, where it is installed."""
+    try:
+        return {"tokenizers": version("tokenizers")}
+    except PackageNotFoundError:
+        return {}
 
 
 def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:

@@ -43,6 +43,7 @@ class Made:
     baseline_fits: tuple[Mapping[str, Any], ...]
     study: tuple[list[Model], list[Model]] | None  # students with and without the teacher
     data_trials: list[steps.Trial]
+    shipped_by: frozenset[str]  # the keys of the stages that made the variants
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,16 @@ def build(recipe: Recipe, profile: str, stages: Stages) -> Built:
 
 def make(job: Job) -> Made:
     """Every choice, temperatures included."""
+    before = len(job.stages.log)
     teacher = steps.teacher(job)
     soft = steps.all_taught(job, teacher)
     student = steps.pruned(job, steps.student(job, soft), soft)
     fp32 = steps.fp32(job, student)
     int8 = steps.int8(job, fp32, steps.Trained(student, soft))
+    variants = steps.variants(job, fp32, int8)
+    shipped_by = frozenset(artifact.key for artifact in job.stages.log[before:])
     baselines, fits = zip(*steps.baselines(job), strict=True)
     temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
-    variants = steps.variants(job, fp32, int8)
     return Made(
         teacher,
         fp32,
@@ -87,6 +90,7 @@ def make(job: Job) -> Made:
         fits,
         steps.gain_arms(job, soft),
         steps.data_trials(job),
+        shipped_by,
     )
 
 
@@ -121,7 +125,7 @@ def judge(job: Job, made: Made) -> Report:
         labels=job.data.labels,
         models=tuple(rows.values()),
         gate=held(job, made, "test"),
-        evidence=evidence(job, made.int8, int8.quality, int8.temperature),
+        evidence=evidence(job, made.int8, int8.quality, int8.temperature, made.shipped_by),
         baselines=[{"name": model.name, **fit} for model, fit in zip(made.baselines, made.baseline_fits, strict=True)],
         training=made.training,
         machine=machine(),

@@ -30,6 +30,7 @@ from joulebox_build.spending import Spending, Spent
 SIZE_MAX = 2 * 2**30  # bytes
 LEFTOVER_AGE_S = 24 * 3600.0  # what a killed build left aside is removed after that
 INDEX = "stage.json"
+SPENT = "spent.json"  # in the scratch folder: what was spent so far
 
 Make = Callable[[Path], Mapping[str, bytes]]
 """From a scratch folder, which outlives a killed build, to the files of the artifact."""
@@ -46,7 +47,7 @@ class Artifact:
     cached: bool
     seconds: float  # to make it, or to read it
     nested: bool  # run while another stage was made
-    spent: Spent | None  # on making it, whenever that was; None where it was cut off meanwhile and went on later
+    spent: Spent  # on making it, whenever that was, attempts that were cut off included
 
     @property
     def digest(self) -> str:
@@ -115,17 +116,15 @@ class Stages:
 
     def _make(
         self, entry: Path, described: Mapping[str, Any], make: Make, scratch: Path
-    ) -> tuple[Mapping[str, bytes], Spent | None]:
+    ) -> tuple[Mapping[str, bytes], Spent]:
         scratch.mkdir(parents=True, exist_ok=True)
-        goes_on = any(scratch.iterdir())
         self._open += 1
         try:
-            with self._spending.watch() as watched:
+            with self._spending.watch(scratch / SPENT) as spent:
                 files = make(scratch)
         finally:
             self._open -= 1
-        spent = None if goes_on else watched
-        _place(entry, files, {**described, "spent": spent and spent.as_json()})
+        _place(entry, files, {**described, "spent": spent.as_json()})
         shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room
         return files, spent
 
@@ -176,12 +175,12 @@ def default_folder() -> Path:
     return Path(named) if named else platformdirs.user_cache_path("joulebox") / "build"
 
 
-def _read(entry: Path) -> tuple[dict[str, bytes], Spent | None] | None:
+def _read(entry: Path) -> tuple[dict[str, bytes], Spent] | None:
     """The entry's files, and what was spent on them; None where there is none or it was damaged."""
     try:
         index = json.loads((entry / INDEX).read_text("utf-8"))
         listed, kept = index["files"], index.get("spent")
-        spent = Spent(**kept) if kept else None
+        spent = Spent(**kept) if kept else Spent()
         files = {name: (entry / name).read_bytes() for name in listed}
         os.utime(entry)
     except (OSError, ValueError, KeyError, TypeError):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,11 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     assert manifest.outputs[0].model_dump() == {"name": "logits", "datatype": "FP32", "shape": [-1, 3]}
     assert {variant.precision for variant in manifest.variants} == {"fp32", "int8"}
     assert all(result.passed for result in manifest.gate)
-    assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= manifest.lineage.made_of.keys()
+    made_of = manifest.lineage.made_of
+    assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= made_of.keys()
+    assert made_of["seeds"] == {"recipe": 3, "teacher": [3]}
+    installed = [found.version for found in distributions(name="tokenizers")]
+    assert [each for name, each in made_of["libraries"].items() if name == "tokenizers"] == installed
     assert {"report.html", "report.json", "model-card.md", "latency.json"} == set(manifest.evidence)
 
 
@@ -228,6 +233,32 @@ def test_the_report_holds_what_was_found(first_build: Any) -> None:
         cost = model["cost"]
         assert cost["energy_source"] in {"measured", "integrated", "estimated", "none"}
         assert (cost["joules_per_inference"] is None) or cost["turns"] > 0
+
+
+def test_what_the_shipped_student_took_is_told_apart_from_studies_and_judging(
+    first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any
+) -> None:
+    def with_studies(recipe: dict[str, Any]) -> None:  # the first student with the teacher is the shipped one
+        recipe["profiles"]["quick"] |= {
+            "study": {"seeds": 2, "epochs": 4},
+            "data_efficiency": {"fractions": [0.5], "epochs": 1},
+        }
+
+    write_recipe(folder, with_studies)
+    cache = Path(shutil.copytree(first_build.cache, tmp_path / "cache"))
+    package, log = run(folder, tmp_path / "out", cache)
+    making = json.loads(package.read("report.json"))["making"]
+    trained = [stage for stage in making["stages"] if stage["stage"] == "distill"]
+    assert len(trained) == 4
+    assert trained[0]["of"] == ""
+    path = [stage for stage in making["stages"] if stage["stage"] in {"teacher", "teach", "quantize"}]
+    path += [trained[0], next(stage for stage in making["stages"] if stage["stage"] == "export")]
+    assert making["training_stages"] == ["distill", "export", "quantize", "teach", "teacher"]
+    assert making["training_seconds"] == pytest.approx(sum(stage["seconds"] for stage in path))
+    everything = sum(made.spent.seconds or 0.0 for made in {made.key: made for made in log}.values())
+    assert making["training_seconds"] + making["evidence_seconds"] <= everything * (1 + 1e-9)
+    assert {"answer", "baseline", "distill", "evaluate", "measure"} <= set(making["evidence_stages"])
+    assert not any(made.nested for made in log), "else what it took would be in two figures"
 
 
 def test_no_time_is_in_what_the_version_covers(first_build: Any) -> None:

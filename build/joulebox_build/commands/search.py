@@ -21,6 +21,7 @@ from joulebox_build.search.budget import Budget
 from joulebox_build.search.loop import Hunt, described, hunt, without_studies
 from joulebox_build.search.space import check
 from joulebox_build.search.study import finished, front, open_study, smallest_that_passes
+from joulebox_build.spending import Spending
 from joulebox_build.stage import Stages, default_folder
 
 ProfileName = Annotated[str, typer.Option("--profile", help="The profile that the search starts from.")]
@@ -29,7 +30,13 @@ Trials = Annotated[
 ]
 Time = Annotated[float | None, typer.Option("--time-budget", min=0, help="Seconds, of this process.", metavar="S")]
 Energy = Annotated[
-    float | None, typer.Option("--energy-budget", min=0, help="Joules of this host from now on.", metavar="J")
+    float | None,
+    typer.Option(
+        "--energy-budget",
+        min=0,
+        help="Joules from now on: of this host; of this process where they are estimated.",
+        metavar="J",
+    ),
 ]
 Storage = Annotated[str | None, typer.Option("--storage", help="Where the study is kept: a file, or an Optuna URL.")]
 Write = Annotated[Path | None, typer.Option("--write", help="Write a recipe with the smallest that passes the gate.")]
@@ -52,12 +59,10 @@ def search(  # noqa: PLR0913, PLR0917  # a command line
     recipe = load_recipe(recipe_path)
     wanted = _checked(recipe, profile, write, plot)
     budget = Budget(time_budget, energy_budget)
-    job = without_studies(open_job(recipe, profile, Stages()))
-    study = open_study(job, wanted, storage or str(default_folder() / "studies.journal"))
-    console = Console(stderr=True, highlight=False)
-    ended = hunt(
-        Hunt(job, wanted, study, budget, trials or wanted.trials, lambda text: console.print(text, soft_wrap=True))
-    )
+    stages = Stages(spending=Spending(energy_sources().meters))
+    job = without_studies(open_job(recipe, profile, stages))
+    study = open_study(job, wanted, storage or str(default_folder() / "studies.journal"), _say)
+    ended = hunt(Hunt(job, wanted, study, budget, trials or wanted.trials, _say))
     best, smallest = front(study), smallest_that_passes(finished(study))
     if plot is not None:
         picture.write(plot, wanted.objectives, finished(study), best)
@@ -69,6 +74,10 @@ def search(  # noqa: PLR0913, PLR0917  # a command line
         if smallest is None:
             raise BuildError(f"--write {write}: no trial passes the gate on validation data yet; nothing was written")
         found.write_recipe(recipe, profile, smallest, write)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, highlight=False).print(text, soft_wrap=True)
 
 
 def _checked(recipe: Recipe, profile: str, write: Path | None, plot: Path | None) -> Search:

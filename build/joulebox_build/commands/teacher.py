@@ -11,9 +11,12 @@ import typer
 from joulebox_build.commands.build import RecipePath, say
 from joulebox_build.errors import RecipeError
 from joulebox_build.files import replace_atomically
+from joulebox_build.judge.cost import energy_sources
 from joulebox_build.progress import bar
 from joulebox_build.provenance import code_of, sources
 from joulebox_build.recipe import Member, Recipe, load_recipe
+from joulebox_build.report import words
+from joulebox_build.spending import Spending, Spent
 from joulebox_build.stage import Artifact, Stages
 from joulebox_build.steps.artifacts import CHECKPOINT, HISTORY, WEIGHTS
 from joulebox_build.train.card import Card, write_card
@@ -31,9 +34,10 @@ def teacher(recipe_path: RecipePath, member: Number = None) -> None:
     if member is not None and not 0 <= member < len(members):
         raise RecipeError(f"--member {member}: the recipe has members 0 to {len(members) - 1}")
     chosen = members if member is None else [members[member]]
+    stages = Stages(say=say, spending=Spending(energy_sources().meters))
     for one in chosen:
         if one.weights is not None:
-            typer.echo(_train(recipe, one, Stages(say=say)).read_text("utf-8"))
+            typer.echo(_train(recipe, one, stages).read_text("utf-8"))
         elif member is not None:
             raise RecipeError(f"--member {member} is the finished file {one.file}; only weights are trained")
 
@@ -71,6 +75,19 @@ def _card(recipe: Recipe, member: Member, course: Course, made: Artifact) -> Pat
         name: (accuracy(network, split, course.given.encode), len(split))
         for name, split in (("validation", data.validation), ("test", data.test))
     }
-    return write_card(
-        recipe, member, course.training, Card(right, parameters(network), len(data.train), wall_s, history)
+    card = Card(right, parameters(network), len(data.train), wall_s, history)
+    path = write_card(recipe, member, course.training, card)
+    text = f"{path.read_text('utf-8')}\n{_taken(made.spent)}\n"
+    replace_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
+    return path
+
+
+def _taken(spent: Spent) -> str:
+    """A sentence on what training took; it is of the stage, which has more than the epochs in it."""
+    if spent.joules is None:
+        why = "nothing said joules, or an earlier attempt was not recorded"
+        return f"What energy the training took is unknown: {why}."
+    whose = "this process" if spent.source == "estimated" else "the whole machine meanwhile"
+    return (
+        f"The training took {words.joules(spent.joules)} ({spent.source}) of {whose}, in {words.time(spent.seconds)}."
     )

@@ -64,6 +64,7 @@ class GivenJob:
         return {
             "recipe": {name: self.digests[name] for name in ("recipe", "model", "data")},
             "profile": self.profile_name,
+            "seeds": {"recipe": self.recipe.seed},
             "data": {name: self.digests[name] for name in self.data.inputs()},
             "stages": {stage: sha256(canonical(stage_code(*STAGES[stage]))) for stage in IN_LINEAGE},
             "libraries": libraries(),

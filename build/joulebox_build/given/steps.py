@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from joulebox.host import describe_host
+from joulebox_build.alone import alone
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.given.int8 import in_int8
 from joulebox_build.given.job import GivenJob
@@ -64,7 +65,8 @@ def times_as_fast(job: GivenJob, reference: Model, candidate: Model) -> float:
     inputs = {"models": [reference.digest, candidate.digest], "host": describe_host(os.environ).fingerprint}
 
     def make(_: Path) -> dict[str, bytes]:
-        return {FIGURES: as_json(speedup(reference.content, candidate.content, sample))}
+        with alone():
+            return {FIGURES: as_json(speedup(reference.content, candidate.content, sample))}
 
     return job.run("speedup", inputs, make).json(FIGURES)
 

@@ -1,49 +1,54 @@
-"""What it took to make the model: the stages, their time and energy."""
+"""What it took to make the model, and the evidence on it: the stages, their time and energy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from joulebox.energy import weakest
-from joulebox_build.job import IN_LINEAGE
 from joulebox_build.stage import Artifact
 
-JUDGING = ("baseline", "answer", "calibrate")  # in the lineage, but the model would be the same without them
 NOTE = (
-    "Energy is of the whole machine, or where it is estimated, of this process, with what rest takes where that is "
-    "known; it is unknown where nothing says joules, or where a stage was cut off and went on later. What a stage needed that was not "
-    "there yet is in its figures."
+    "Training is what led to the shipped files, also what was tried for int8 and not kept; evidence is the rest: studies, parts of "
+    "the data, baselines, judging. Energy is of the whole machine, or where it is estimated, of this process, with what rest takes "
+    "where that is known; it is unknown where nothing says joules. A stage that was cut off has its earlier attempts in its figures, "
+    "but for the last seconds before a kill."
 )
 
 
-def making(log: Sequence[Artifact]) -> dict[str, Any]:
-    """As JSON: each stage once, in the order of the build, and sums over those that made the model.
+def making(log: Sequence[Artifact], shipped_by: Collection[str]) -> dict[str, Any]:
+    """As JSON: each stage once, in the order of the build, and two sums: of those that made what is shipped, and of the rest.
 
     A stage that is in the cache shows what it took when it was made. The training of a given teacher is not in it.
+
+    Args:
+        shipped_by: the keys of the stages that made what is shipped.
     """
-    stages = list({(made.stage, made.key): _stage(made) for made in log if not made.nested}.values())
-    training = [stage for stage in stages if stage["stage"] in IN_LINEAGE and stage["stage"] not in JUDGING]
+    stages: dict[str, dict[str, Any]] = {}
+    for made in log:
+        if not made.nested:
+            stages.setdefault(made.key, _stage(made))
+    training = [stage for key, stage in stages.items() if key in shipped_by]
+    evidence = [stage for key, stage in stages.items() if key not in shipped_by]
     return {
-        "stages": stages,
-        "training_stages": sorted({stage["stage"] for stage in training}),
-        "training_seconds": _sum([stage["seconds"] for stage in training]),
-        "training_joules": _sum([stage["joules"] for stage in training]),
-        "training_source": weakest(stage["source"] for stage in training if stage["source"]),
+        "stages": list(stages.values()),
+        **_whole("training", training),
+        **_whole("evidence", evidence),
         "note": NOTE,
     }
 
 
-def _stage(made: Artifact) -> dict[str, Any]:
-    spent = made.spent
+def _whole(name: str, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "stage": made.stage,
-        "of": made.of,
-        "key": made.key,
-        "seconds": spent and spent.seconds,
-        "joules": spent and spent.joules,
-        "source": spent and spent.source,
+        f"{name}_stages": sorted({stage["stage"] for stage in stages}),
+        f"{name}_seconds": _sum([stage["seconds"] for stage in stages]),
+        f"{name}_joules": _sum([stage["joules"] for stage in stages]),
+        f"{name}_source": weakest(stage["source"] for stage in stages if stage["source"]),
     }
+
+
+def _stage(made: Artifact) -> dict[str, Any]:
+    return {"stage": made.stage, "of": made.of, "key": made.key, **made.spent.as_json()}
 
 
 def _sum(parts: Sequence[float | None]) -> float | None:

@@ -22,7 +22,7 @@ from joulebox_build.report.page import page
 from joulebox_build.report.rates import as_json as rates_as_json
 from joulebox_build.report.rates import footprint
 
-SCHEMA_VERSION = 3  # docs/report.md; 1 had joules with idle power in them, 2 no intervals
+SCHEMA_VERSION = 4  # docs/report.md has what earlier ones meant
 
 
 @dataclass(frozen=True)

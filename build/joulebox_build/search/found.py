@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import yaml
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -55,6 +56,7 @@ def as_json(study: Study, ended: str, front: Sequence[FrozenTrial], smallest: Fr
     """For scripts."""
     return {
         "study": study.study_name,
+        "optuna": optuna.__version__,
         "ended": ended,
         "trials": [_trial(trial) for trial in study.get_trials(deepcopy=False)],
         "front": [trial.number for trial in front],
@@ -86,7 +88,7 @@ def write_recipe(recipe: Recipe, profile: str, trial: FrozenTrial, path: Path) -
     del content["search"]
     for key, value in trial.params.items():
         put(content["profiles"][profile], key, value)
-    text = f"# Written by `joulebox search {recipe.file.name} --profile {profile}`: trial {trial.number}.\n"
+    text = f"# Written by `joulebox search {recipe.file.name} --profile {profile}`, Optuna {optuna.__version__}: trial {trial.number}.\n"
     text += yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     replace_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))
     load_recipe(path)

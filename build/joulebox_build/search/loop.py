@@ -63,7 +63,6 @@ def hunt(this: Hunt) -> str:
         this.study.sampler = sampler(this.search, this.job.recipe.seed, number)
         trial = this.study.ask(distributions(this.search))
         try:
-            owner.claim(trial)
             _run(this, trial)
         except _Spent as error:
             owner.give_back(this.study, trial)
@@ -76,16 +75,18 @@ def hunt(this: Hunt) -> str:
 def _run(this: Hunt, trial: Trial) -> None:
     stopping = Stopping(this.study, trial, this.search)
 
+    def go_on() -> None:
+        _check_budget(this, trial)
+
     def on_epoch(epoch: Epoch) -> None:
-        owner.beat(trial)
         stopping.epoch(epoch.validation_accuracy)
-        spent = this.budget.spent()
-        if spent:
-            raise _Spent(f"{spent}; trial {trial.number} goes on where it is next time")
+        go_on()
 
     try:
-        job = replace(this.job, profile=with_values(this.job.profile, trial.params), on_epoch=on_epoch)
-        figures = run(job, this.search.objectives)
+        profile = with_values(this.job.profile, trial.params)
+        job = replace(this.job, profile=profile, on_epoch=on_epoch, before_stage=go_on)
+        with owner.claimed(trial):
+            figures = run(job, this.search.objectives)
         values = [figures.value(objective) for objective in this.search.objectives]
     except optuna.TrialPruned as stopped:
         this.study.tell(trial, state=TrialState.PRUNED)
@@ -103,6 +104,16 @@ def _run(this: Hunt, trial: Trial) -> None:
         this.say(
             f"trial {trial.number}: {described(trial.params)}: accuracy {figures.accuracy:.2%}, {figures.bytes:,} bytes"
         )
+
+
+def _check_budget(this: Hunt, trial: Trial) -> None:
+    """
+    Raises:
+        _Spent: it is used up.
+    """
+    spent = this.budget.spent()
+    if spent:
+        raise _Spent(f"{spent}; trial {trial.number} goes on where it is next time")
 
 
 def _failed(trial: FrozenTrial) -> bool:

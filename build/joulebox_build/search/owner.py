@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from optuna.exceptions import OptunaError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 OWNER, BEAT = "owner", "beat"
-SILENT_S = 3600.0  # a process on another machine that has ended no epoch for so long is taken for dead
+BEAT_S = 60.0
+SILENT_S = 3600.0  # a process on another machine that was not heard of for so long is taken for dead
 
 
-def claim(trial: Trial) -> None:
-    """This process runs the trial."""
+@contextmanager
+def claimed(trial: Trial) -> Generator[None]:
+    """This process runs the trial meanwhile, and a thread says so every `BEAT_S`, whatever stage it is in."""
     trial.set_user_attr(OWNER, [platform.node(), os.getpid()])
-    beat(trial)
+    over = threading.Event()
+    thread = threading.Thread(target=_beat, args=(trial, over), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
-def beat(trial: Trial) -> None:
-    """It still does."""
-    trial.set_user_attr(BEAT, time.time())
+def _beat(trial: Trial, over: threading.Event) -> None:
+    while True:
+        with suppress(OptunaError, SQLAlchemyError, OSError):  # one beat less; the trial itself meets what lasts
+            trial.set_user_attr(BEAT, time.time())
+        if over.wait(BEAT_S):
+            return
 
 
 def give_back(study: Study, trial: FrozenTrial | Trial) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
@@ -15,21 +16,33 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from joulebox.host import describe_host
 from joulebox.package.digest import canonical, sha256
 from joulebox_build.errors import BuildError
 from joulebox_build.job import Job
-from joulebox_build.recipe import Search
+from joulebox_build.judge.cost import energy_sources
+from joulebox_build.recipe import Profile, Search
 from joulebox_build.search.trial import DIRECTIONS
+from joulebox_build.steps.cost import means_of
 
 POPULATION = 20  # of a generation of NSGA-II
 MISSED, BYTES, ACCURACY, ERROR = "missed", "bytes", "accuracy", "error"
 
 
-def open_study(job: Job, search: Search, storage: str) -> Study:
+OF_THE_HOST = frozenset(
+    {"latency", "joules", "prune.latency", "gate.latency_p99_max_s", "gate.joules_per_inference_max"}
+)
+OF_ITS_METERS = frozenset({"joules", "gate.joules_per_inference_max"})
+
+
+def open_study(job: Job, search: Search, storage: str, say: Callable[[str], None]) -> Study:
     """The study of this search, a new one where there is none. What changes results makes it another one.
+
+    Where latency or joules decide something, that is the host, too, and by what it measures joules.
 
     Args:
         storage: a file (Optuna's journal), or a URL as Optuna takes it.
+        say: is told that the storage has the same search of other hosts, whose trials this one does not share.
 
     Raises:
         BuildError: the storage cannot be opened.
@@ -41,17 +54,35 @@ def open_study(job: Job, search: Search, storage: str) -> Study:
         digests,
         job.recipe.seed,
     ]
-    name = f"{job.recipe.name}-{job.profile_name}-{sha256(canonical(made_of))[:12]}"
+    anywhere = f"{job.recipe.name}-{job.profile_name}-{sha256(canonical(made_of))[:12]}"
+    name = "-".join([anywhere, *bound_to(job.profile, search)])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return optuna.create_study(
-            storage=_storage(storage),
+        kept = _storage(storage)
+        others = [each for each in optuna.get_all_study_names(kept) if each.startswith(anywhere) and each != name]
+        study = optuna.create_study(
+            storage=kept,
             study_name=name,
             directions=[DIRECTIONS[objective] for objective in search.objectives],
             load_if_exists=True,
         )
     except (OSError, OptunaError, SQLAlchemyError, ImportError, ValueError) as error:
         raise BuildError(f"--storage {storage} cannot be opened: {str(error).strip().partition(chr(10))[0]}") from error
+    if others:
+        say(
+            f"latency or joules decide here, and they are each host's own: this is study {name}; --storage {storage} has the "
+            f"same search of other hosts, or by other means of measuring, in {', '.join(others)}"
+        )
+    return study
+
+
+def bound_to(profile: Profile, search: Search) -> list[str]:
+    """The host, and a digest of what says joules on it, as far as trials differ by them."""
+    content = profile.model_dump(exclude_none=True)
+    given = {f"{section}.{key}" for section in ("gate", "prune") for key in content.get(section, {})}
+    asked = {*search.objectives, *search.space, *given}
+    host = [describe_host(os.environ).fingerprint] if asked & OF_THE_HOST else []
+    return [*host, sha256(canonical(means_of(energy_sources())))[:6]] if asked & OF_ITS_METERS else host
 
 
 def _storage(named: str) -> BaseStorage:

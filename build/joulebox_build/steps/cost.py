@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from joulebox.energy import Sources
 from joulebox.host import describe_host
+from joulebox_build.alone import alone
 from joulebox_build.data.dataset import Inputs
 from joulebox_build.finished import Model
 from joulebox_build.job import Job
@@ -31,14 +33,16 @@ def cost(job: Job, model: Model) -> Cost:
 def cost_of(job: Runs, model: Model, sample: Inputs) -> Cost:
     """On this machine; kept like all else, so that a second build shows what the first one measured by the same means."""
     encoded, sources = model.given.encode(sample), energy_sources()
-    devices = [meter.device for meter in sources.meters]
-    inputs = {
-        "model": model.digest,
-        "host": describe_host(os.environ).fingerprint,
-        "energy": [[device.name, device.reader, device.note] for device in devices],
-    }
+    inputs = {"model": model.digest, "host": describe_host(os.environ).fingerprint, "energy": means_of(sources)}
 
     def make(_: Path) -> dict[str, bytes]:
-        return {FIGURES: as_json(asdict(measure(model.contents, encoded, sources)))}
+        with alone():
+            return {FIGURES: as_json(asdict(measure(model.contents, encoded, sources)))}
 
     return Cost(**job.run("measure", inputs, make, of=model.name).json(FIGURES))
+
+
+def means_of(sources: Sources) -> list[list[str]]:
+    """By what joules are measured: those of other means are not compared with them."""
+    devices = [meter.device for meter in sources.meters]
+    return [[device.name, device.reader, device.note] for device in devices]

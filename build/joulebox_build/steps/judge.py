@@ -53,15 +53,16 @@ def accuracy(job: Job, model: Model, split: SplitName) -> float:
 def temperature(job: Job, model: Model) -> float:
     """The softmax temperature that fits the model's confidence to validation data."""
     inputs = {"model": model.digest, "data": job.digests["validation"]}
+    said = answers(job, model, "validation")
 
     def make(_: Path) -> dict[str, bytes]:
-        return {TEMPERATURE: as_json(fit_temperature(answers(job, model, "validation"), job.data.validation.labels))}
+        return {TEMPERATURE: as_json(fit_temperature(said, job.data.validation.labels))}
 
     return job.run("calibrate", inputs, make, of=model.name).json(TEMPERATURE)
 
 
 def quality(job: Job, model: Model, confidence: float, teacher: Model, split: SplitName = "test") -> Quality:
-    """On the test data, which nothing else reads but the count of duplicates; a search looks at validation data."""
+    """On the test data, which no choice is made on; a search looks at validation data."""
     samples_min = job.profile.gate.slice_samples_min
     inputs = {
         "model": model.digest,
@@ -71,11 +72,12 @@ def quality(job: Job, model: Model, confidence: float, teacher: Model, split: Sp
         "temperature": confidence,
         "slice_samples_min": samples_min,
     }
+    said, teachers = answers(job, model, split), answers(job, teacher, split)
 
     def make(_: Path) -> dict[str, bytes]:
         data = job.data.splits()[split]
-        asked = Asked(data.labels, job.data.labels, data.slices, answers(job, teacher, split))
-        found = evaluate(answers(job, model, split), asked, temperature=confidence, slice_samples_min=samples_min)
+        asked = Asked(data.labels, job.data.labels, data.slices, teachers)
+        found = evaluate(said, asked, temperature=confidence, slice_samples_min=samples_min)
         return {FIGURES: as_json(asdict(found))}
 
     kept = job.run("evaluate", inputs, make, of=model.name).files[FIGURES]

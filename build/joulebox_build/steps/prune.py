@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from joulebox.energy import Sources
 from joulebox.host import describe_host
+from joulebox_build.alone import alone
 from joulebox_build.compress.channels import Plan, multiply_accumulates, remove
 from joulebox_build.compress.prune import Goal, choose, ranking, size
 from joulebox_build.files import replace_atomically
@@ -141,7 +142,9 @@ def _goal(this: _Round) -> Goal:
 
     def latency_s(network: nn.Module) -> float:
         sample = job.given.encode(job.train.inputs[:1])
-        return measure([export(network, job.given)], sample, Sources((), ())).latency_median_s
+        model = export(network, job.given)
+        with alone():
+            return measure([model], sample, Sources((), ())).latency_median_s
 
     if settings.macs is not None:
         return _towards("macs", macs, macs(first), settings.macs * macs(first), part)

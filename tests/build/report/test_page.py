@@ -101,13 +101,12 @@ def test_data_memory_and_stages_are_those_of_the_json(seen: WebPage, content: di
     assert [row[2] for row in seen.table("Memory of one").rows[1:]] == [
         words.size(model["memory"]["moved_bytes"]) for model in content["models"]
     ]
-    assert [(row[0], row[2], row[3]) for row in seen.table("Stages").rows[1:-1]] == [
+    assert [(row[0], row[2], row[3]) for row in seen.table("Stages").rows[1:-2]] == [
         (stage["stage"], words.time(stage["seconds"]), words.joules(stage["joules"])) for stage in making["stages"]
     ]
-    assert seen.table("Stages").rows[-1][2:4] == [
-        words.time(making["training_seconds"]),
-        words.joules(making["training_joules"]),
-    ]
+    for row, name in zip(seen.table("Stages").rows[-2:], ("training", "evidence"), strict=True):
+        assert row[0] == name
+        assert row[2:4] == [words.time(making[f"{name}_seconds"]), words.joules(making[f"{name}_joules"])]
 
 
 def test_mistakes_and_maps_are_those_of_the_json(changed: dict[str, Any]) -> None:
@@ -135,7 +134,7 @@ def test_what_is_unknown_says_so_and_is_not_zero(changed: dict[str, Any]) -> Non
     changed["making"] |= {"training_seconds": None, "training_joules": None}
     seen = WebPage(page(changed, {}))
     assert seen.table("Quality on the test data").row("energy")[1:] == ["unknown none"] * len(changed["models"])
-    assert seen.table("Stages").rows[-1][2:4] == ["unknown", "unknown"]
+    assert seen.table("Stages").rows[-2][2:4] == ["unknown", "unknown"]
     assert "Energy of teacher is unknown: no counter." in seen.text
 
 

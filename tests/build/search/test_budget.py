@@ -1,9 +1,12 @@
 """A budget ends a search; one of joules needs something that says them."""
 
+from pathlib import Path
+
 import pytest
 
 from joulebox_build.errors import BuildError
 from joulebox_build.search.budget import Budget
+from laid import LaidHost
 
 
 def test_without_limits_it_never_ends() -> None:
@@ -30,3 +33,15 @@ def test_without_a_source_joules_cannot_be_limited(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
     with pytest.raises(BuildError, match=r"--energy-budget 10: nothing on this host says joules .*; use --time-budget"):
         Budget(None, 10)
+
+
+def test_a_counter_that_cannot_be_read_any_more_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = LaidHost(tmp_path / "host")
+    for name, value in host.environment.items():
+        monkeypatch.setenv(name, value)
+    budget = Budget(None, 1000.0)
+    assert budget.spent() is None
+    (host.zone / "energy_uj").unlink()
+    assert "whether the energy budget is used up is unknown: " in str(budget.spent())

@@ -15,7 +15,12 @@ from optuna.trial import TrialState
 
 from joulebox_build.commands.search import search
 from joulebox_build.errors import BuildError, RecipeError
+from joulebox_build.job import open_job
 from joulebox_build.recipe import load_recipe
+from joulebox_build.search.budget import Budget
+from joulebox_build.search.loop import Hunt, hunt, without_studies
+from joulebox_build.search.study import open_study
+from joulebox_build.stage import Stages
 
 SPACE = {
     "distill.temperature": {"low": 1.0, "high": 8.0, "log": True},
@@ -50,8 +55,10 @@ def as_json(recipe: Path, capsys: pytest.CaptureFixture[str], **options: Any) ->
 
 
 def test_trials_are_made_judged_on_validation_drawn_and_the_smallest_written(
-    searched: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    searched: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
+    for name, value in (("SYSFS", str(tmp_path)), ("CPU_WATTS", "5"), ("ENERGY_OFF", "nvml,pi")):
+        monkeypatch.setenv(f"JOULEBOX_{name}", value)
     recipe = searched()
     stages: list[tuple[str, str]] = []
     run = __import__("joulebox_build.stage").stage.Stages.run
@@ -65,9 +72,13 @@ def test_trials_are_made_judged_on_validation_drawn_and_the_smallest_written(
         assert trial["values"].keys() == SPACE.keys()
         assert trial["latency"] is None
         assert trial["bytes"] > 1000
+    assert made["optuna"] == optuna.__version__
+    for kept in cache.glob("distill-*/stage.json"):  # a build that finds it there says what it took
+        assert json.loads(kept.read_text("utf-8"))["spent"]["joules"] > 0
     assert made["front"]
     assert "<svg" in (tmp_path / "front.svg").read_text("utf-8")
     assert made["smallest"] in made["front"]
+    assert f"Optuna {optuna.__version__}: trial {made['smallest']}." in (recipe.parent / "best.yaml").read_text("utf-8")
     best = load_recipe(recipe.parent / "best.yaml")
     assert best.search is None
     values = made["trials"][made["smallest"]]["values"]
@@ -108,6 +119,46 @@ def test_joules_that_nobody_says_cannot_be_an_objective(
     monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
     with pytest.raises(RecipeError, match=r"search\.objectives: joules: nothing on this host says them"):
         search(searched(objectives=["accuracy", "joules"]), "quick")
+
+
+class UntilTaught(Budget):
+    """Used up as soon as the teacher has answered."""
+
+    def __init__(self, stages: Stages) -> None:
+        super().__init__(None, None)
+        self._stages = stages
+
+    def spent(self) -> str | None:
+        return "used up" if any(made.stage == "teach" for made in self._stages.log) else None
+
+
+def test_a_budget_that_runs_out_ends_a_trial_before_its_next_stage(searched: Any, tmp_path: Path) -> None:
+    recipe, stages = load_recipe(searched()), Stages()
+    job, wanted = without_studies(open_job(recipe, "quick", stages)), recipe.search
+    assert wanted is not None
+    study = open_study(job, wanted, str(tmp_path / "study"), print)
+    ended = hunt(Hunt(job, wanted, study, UntilTaught(stages), 2, print))
+    assert ended == "used up; trial 0 goes on where it is next time"
+    assert {made.stage for made in stages.log} == {"teacher", "teach"}
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_storage_keeps_a_host_to_its_own_latencies_and_says_so(
+    searched: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*objectives: str) -> tuple[str, list[str]]:
+        recipe, said = load_recipe(searched(objectives=list(objectives))), list[str]()
+        job = open_job(recipe, "quick", Stages())
+        assert recipe.search is not None
+        return open_study(job, recipe.search, str(tmp_path / "study"), said.append).study_name, said
+
+    here, shared = opened("accuracy", "latency"), opened("accuracy", "bytes")
+    assert opened("accuracy", "latency") == here == (here[0], [])
+    monkeypatch.setenv("JOULEBOX_PROCFS", str(tmp_path))  # another host
+    there, said = opened("accuracy", "latency")
+    assert there != here[0]
+    assert here[0] in said[0]
+    assert opened("accuracy", "bytes") == shared == (shared[0], [])
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -14,10 +15,10 @@ from optuna.distributions import FloatDistribution
 from optuna.study import Study
 from optuna.trial import TrialState, create_trial
 
-from joulebox_build.recipe import Search
+from joulebox_build.recipe import Profile, Search
 from joulebox_build.search import owner
 from joulebox_build.search.stopping import Stopping, is_behind
-from joulebox_build.search.study import counted, finished, front, sampler, smallest_that_passes
+from joulebox_build.search.study import bound_to, counted, finished, front, sampler, smallest_that_passes
 
 SPACE = {"x": FloatDistribution(0, 1)}
 SEARCH = Search.model_validate({"space": {"x": {"low": 0, "high": 1.0}}, "stop_after": 2, "stop_margin": 0.1})
@@ -110,14 +111,71 @@ def test_a_trial_of_a_dead_process_is_tried_again_once() -> None:
     )
     made = study()
     lost, ours = made.ask(SPACE), made.ask(SPACE)
-    owner.claim(lost)
-    owner.claim(ours)
-    lost.set_user_attr(owner.OWNER, [lost.user_attrs[owner.OWNER][0], int(dead.stdout)])
-    assert owner.take_up(made) == 1
-    assert owner.take_up(made) == 0
+    with owner.claimed(lost), owner.claimed(ours):
+        lost.set_user_attr(owner.OWNER, [lost.user_attrs[owner.OWNER][0], int(dead.stdout)])
+        assert owner.take_up(made) == 1
+        assert owner.take_up(made) == 0
     assert [trial.state for trial in made.trials] == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
     assert [trial.number for trial in counted(made)] == [1]
     assert made.ask(SPACE).params == lost.params
+
+
+def test_a_trial_gives_signs_of_life_in_whatever_stage_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "BEAT_S", 0.01)
+    made = study()
+    trial = made.ask(SPACE)
+    with owner.claimed(trial):  # no epoch ends meanwhile
+        first = _beaten(made, 0.0)
+        assert _beaten(made, first) > first
+    made.tell(trial, [1.0, 1.0])  # no beat comes after it, which Optuna would refuse
+    last = made.trials[0].user_attrs[owner.BEAT]
+    time.sleep(0.05)
+    assert made.trials[0].user_attrs[owner.BEAT] == last
+
+
+def _beaten(made: Study, after: float) -> float:
+    for _ in range(1000):
+        beat = made.trials[0].user_attrs.get(owner.BEAT, 0.0)
+        if beat > after:
+            return beat
+        time.sleep(0.01)
+    raise TimeoutError
+
+
+GATED = {"gate": {"latency_p99_max_s": 0.01}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "objectives", "parts"),
+    [
+        ({}, ["accuracy", "bytes"], 0),
+        ({}, ["accuracy", "latency"], 1),
+        (GATED, ["accuracy"], 1),
+        ({"prune": {"latency": 0.5, "epochs": 1}}, ["accuracy"], 1),
+        ({}, ["accuracy", "joules"], 2),
+        ({"gate": {"joules_per_inference_max": 1.0}}, ["accuracy"], 2),
+    ],
+)
+def test_a_study_is_of_one_host_where_latency_or_joules_decide(
+    changed: dict[str, Any], objectives: list[str], parts: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOULEBOX_SYSFS", str(tmp_path))
+    monkeypatch.setenv("JOULEBOX_CPU_WATTS", "3:50")
+    profile = Profile.model_validate({"distill": {"epochs": 1}, **changed})
+    search = Search.model_validate({"space": {"distill.epochs": {"low": 1, "high": 2}}, "objectives": objectives})
+    here = bound_to(profile, search)
+    assert len(here) == parts
+    assert here == bound_to(profile, search)
+    monkeypatch.setenv("JOULEBOX_CPU_WATTS", "4:60")
+    assert (bound_to(profile, search) != here) == (parts == 2)
+    monkeypatch.setenv("JOULEBOX_PROCFS", str(tmp_path))  # another host
+    assert (bound_to(profile, search) != here) == (parts > 0)
+
+
+def test_what_is_searched_over_binds_a_study_to_its_host_too() -> None:
+    profile = Profile.model_validate({"distill": {"epochs": 1}})
+    search = Search.model_validate({"space": {"prune.latency": {"low": 0.5, "high": 0.9}}})
+    assert len(bound_to(profile, search)) == 1
 
 
 @pytest.mark.parametrize(("silent_s", "lost"), [(10.0, 0), (2 * owner.SILENT_S, 1)])
