@@ -38,6 +38,7 @@ STAGES = {  # stage to the modules with its code; those that they import count t
     "corrupt": ("data.corruption", "graph.inference"),
     "memory": ("graph.memory",),
     "measure": ("judge.cost",),
+    "speedup": ("judge.speed",),
     "duplicates": ("data.dataset",),
     "occlude": ("judge.occlusion", "judge.calibration", "graph.inference"),
 }

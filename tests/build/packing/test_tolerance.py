@@ -53,7 +53,9 @@ def test_unrelated_logits_never_pass(precision: str, seed: int) -> None:
 def test_an_answer_that_fp32_is_sure_of_has_to_be_the_same() -> None:
     other = REFERENCE.copy()
     other[2] = [4.9, 2.0, 4.8]  # off by less than a quarter of the spread
-    with pytest.raises(GateError, match=r"of golden sample 2 it says class 0, expected 2, of which fp32 is sure by 100%"):
+    with pytest.raises(
+        GateError, match=r"of golden sample 2 it says class 0, expected 2, of which fp32 is sure by 100%"
+    ):
         tolerance("cpu-weights-int4", "mixed", REFERENCE, other)
     other = REFERENCE.copy()
     other[3] = [0.3, 0.4, 0.5]  # a near tie
