@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 
 from joulebox.package.manifest import GateResult
 from joulebox_build.evidence import Evidence
@@ -129,7 +129,9 @@ class Report:
     def table(self) -> Table:
         """The figures for a terminal."""
         title = f"{self.name}, profile {self.profile}"
-        shown = Table("model", title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        shown = Table(
+            Column("model", overflow="fold"), title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
         for column in ("parameters", "bytes", "accuracy", "latency", "joules", "source"):
             shown.add_column(column, justify="right")
         for figures in self.models:
