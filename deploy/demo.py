@@ -111,14 +111,14 @@ def figures(package: Package) -> Table:
     table = Table("model", *(number(name) for name in ("parameters", "kB", "accuracy", "latency", "energy/inference")))
     for model in json.loads(package.read("report.json"))["models"]:
         cost = model["cost"]
-        joules, source = cost["joules_per_inference"], cost["energy_source"]
+        joules = cost and cost["joules_per_inference"]
         table.add_row(
             model["name"],
             f"{model['parameters']:,}",
             f"{model['bytes'] / 1000:,.0f}",
             f"{model['quality']['accuracy']:.1%}",
-            f"{1000 * cost['latency_median_s']:.2f} ms",
-            "unknown" if joules is None else f"{1000 * joules:.2g} mJ ({source})",
+            f"{1000 * cost['latency_median_s']:.2f} ms" if cost else "not measured",
+            "unknown" if joules is None else f"{1000 * joules:.2g} mJ ({cost['energy_source']})",
         )
     return table
 

@@ -47,6 +47,7 @@ STAGES = {  # stage to its steps, and to the modules with its code, of which tho
     "corrupt": ("steps.judge", "data.corruption", "graph.inference"),
     "memory": ("steps.judge", "graph.memory"),
     "measure": ("steps.cost", "judge.cost"),
+    "speedup": ("steps.cost", "judge.speed"),
     "duplicates": ("steps.judge", "data.dataset"),
     "occlude": ("steps.occlusion", "judge.occlusion", "judge.calibration", "graph.inference"),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from joulebox_build.evidence import evidence
 from joulebox_build.finished import Model
 from joulebox_build.job import Job, open_job
 from joulebox_build.judge import gate
+from joulebox_build.packing.offer import Offer, for_cpu, offer
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import Recipe
-from joulebox_build.recipe.variants import VariantName
+from joulebox_build.recipe.variants import ALWAYS, VariantName
 from joulebox_build.report.rates import rates_of
 from joulebox_build.report.report import Figures, Report
 from joulebox_build.stage import Stages
@@ -31,7 +31,10 @@ from joulebox_build.steps.artifacts import SplitName
 
 @dataclass(frozen=True)
 class Made:
-    """What a build makes of training and validation data alone. `temperatures` are of the softmax, by the model's name."""
+    """What a build makes of training and validation data alone.
+
+    `temperatures` are of the softmax, by the model's name. All variants are served with that of int8.
+    """
 
     teacher: Model
     fp32: Model
@@ -78,7 +81,7 @@ def make(job: Job) -> Made:
     variants = steps.variants(job, fp32, int8)
     shipped_by = frozenset(artifact.key for artifact in job.stages.log[before:])
     baselines, fits = zip(*steps.baselines(job), strict=True)
-    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, fp32, int8, *baselines)}
+    temperatures = {model.name: steps.temperature(job, model) for model in (teacher, int8, *baselines)}
     return Made(
         teacher,
         fp32,
@@ -95,12 +98,12 @@ def make(job: Job) -> Made:
 
 
 def held(job: Job, made: Made, split: SplitName) -> list[GateResult]:
-    """How the int8 student stands against the gate on a split."""
-    int8 = _figures(job, made, made.int8, split)
+    """How the int8 student, and each other form that ships, stands against the gate on a split."""
+    int8, cost = _figures(job, made, made.int8, split), steps.cost(job, made.int8)
     best = max(made.baselines, key=lambda model: steps.accuracy(job, model, split))
     candidate = gate.Candidate(
         quality=int8.quality,
-        cost=int8.cost,
+        cost=cost,
         memory=int8.memory,
         bytes=int8.bytes,
         parameters=int8.parameters,
@@ -108,20 +111,32 @@ def held(job: Job, made: Made, split: SplitName) -> list[GateResult]:
         fp32=steps.beside(job, made.fp32, made.int8, split),
         baseline=steps.beside(job, made.int8, best, split),
         baseline_name=best.name,
+        forms=[_form(job, made, name, split) for name in made.variants if name != "cpu-int8"],
     )
     return gate.check(job.profile.gate, candidate)
 
 
+def _form(job: Job, made: Made, name: VariantName, split: SplitName) -> gate.Form:
+    model, samples = made.variants[name], len(job.data.splits()[split])
+    right = round(steps.accuracy(job, model, split) * samples)
+    beside = None if name == "cpu-fp32" else steps.beside(job, made.fp32, model, split)
+    return gate.Form(name, right, samples, beside)
+
+
 def judge(job: Job, made: Made) -> Report:
     """Reads the test data and holds the figures against the gate."""
-    models = (made.teacher, made.fp32, made.int8, *made.baselines)
-    rows = {model.name: _figures(job, made, model, "test") for model in models}
+    others = [model for name, model in made.variants.items() if name not in ALWAYS]
+    rows = {
+        model.name: _figures(job, made, model, "test")
+        for model in (made.teacher, made.fp32, made.int8, *others, *made.baselines)
+    }
     int8 = rows[made.int8.name]
     return Report(
         name=job.recipe.name,
         profile=job.profile_name,
-        shipped=int8.name,
+        judged=int8.name,
         reference=made.fp32.name,
+        offer=_offer(job, made),
         labels=job.data.labels,
         models=tuple(rows.values()),
         gate=held(job, made, "test"),
@@ -140,7 +155,7 @@ def pack(built: Built, out: Path) -> Package:
     """Writes the package and makes it the current one of `out`.
 
     Raises:
-        GateError: a limit is not met; nothing is written.
+        GateError: a limit is not met, or a variant answers as another model would; nothing is written.
     """
     job, made, report = built.job, built.made, built.report
     if not report.passed:
@@ -155,26 +170,26 @@ def pack(built: Built, out: Path) -> Package:
         temperature=made.temperatures[made.int8.name],
         gate=gate.repeatable(report.gate),
         made_of=report.made_of,
-        evidence={**report.files(), LATENCY: _latency(job, made, report)},
+        evidence={**report.files(), LATENCY: report.offer.latency()},
     )
     return seal(out, job.recipe, content)
 
 
-def _latency(job: Job, made: Made, report: Report) -> bytes:
-    """Seconds of each variant for a CPU, which a host that is this one orders them by."""
-    known = {figures.name: figures.cost for figures in report.models}
-    costs = {
-        name: known.get(model.name) or steps.cost(job, model)
+def _offer(job: Job, made: Made) -> Offer:
+    """The variants as this host orders them, by what those for a CPU take here in turns with fp32."""
+    fp32 = made.variants["cpu-fp32"]
+    times = {
+        name: 1.0 if name == "cpu-fp32" else steps.times_as_fast(job, model, fp32)
         for name, model in made.variants.items()
-        if name.startswith("cpu-")
+        if for_cpu(name)
     }
-    seconds = {name: cost.latency_median_s for name, cost in costs.items()}
-    return json.dumps({"host": describe_host(os.environ).fingerprint, "latency_s": seconds}, indent=1).encode()
+    return offer(made.variants, times, steps.cost(job, fp32).latency_median_s)
 
 
 def _figures(job: Job, made: Made, model: Model, split: SplitName) -> Figures:
-    """On a split, and on this machine."""
-    temperature = made.temperatures[model.name]
+    """On a split, and on this machine; what is made for other hardware has no cost here."""
+    temperature = made.temperatures.get(model.name, made.temperatures[made.int8.name])
     quality = steps.quality(job, model, temperature, made.teacher, split)
-    cost, memory = steps.cost(job, model), steps.memory(job, model)
-    return Figures(model.name, model.parameters, model.bytes, temperature, quality, cost, memory)
+    elsewhere = any(each is model and not for_cpu(name) for name, each in made.variants.items())
+    cost = None if elsewhere else steps.cost(job, model)
+    return Figures(model.name, model.parameters, model.bytes, temperature, quality, cost, steps.memory(job, model))

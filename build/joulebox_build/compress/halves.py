@@ -8,8 +8,11 @@ There is no bf16 form: ONNX Runtime's CPU provider does not run it, so a build w
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from joulebox_build.graph.canonical import canonical_bytes
 from joulebox_build.graph.export import quiet
@@ -18,4 +21,8 @@ from joulebox_build.graph.export import quiet
 def in_fp16(fp32: bytes) -> bytes:
     """Numbers too large for fp16 become its largest, and what has no fp16 form keeps fp32, with casts around it."""
     with quiet():
-        return canonical_bytes(convert_float_to_float16(onnx.load_model_from_string(fp32), keep_io_types=True))
+        model: Any = convert_float_to_float16(onnx.load_model_from_string(fp32), keep_io_types=True)
+        OnnxModel.graph_topological_sort(
+            model.graph, is_deterministic=True
+        )  # the casts stand at the end, which ONNX forbids
+    return canonical_bytes(model)

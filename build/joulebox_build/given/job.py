@@ -19,24 +19,12 @@ from joulebox_build.recipe import GivenProfile, GivenRecipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.model import check_network, function_of, import_file
 
-STAGES = {  # stage to the modules with its code; those that they import count too
-    "export": (
-        "given.steps",
-        "graph.export",
-    ),
+STAGES = {  # as those of a job that trains
+    "export": ("given.steps", "graph.export"),
     "quantize": ("given.steps", "compress.quantize", "compress.bias", "given.int8"),
-    "answer": (
-        "given.steps",
-        "graph.inference",
-    ),
-    "speedup": (
-        "given.steps",
-        "judge.speed",
-    ),
-    "measure": (
-        "steps.cost",
-        "judge.cost",
-    ),
+    "answer": ("given.steps", "graph.inference"),
+    "speedup": ("steps.cost", "judge.speed"),
+    "measure": ("steps.cost", "judge.cost"),
 }
 IN_LINEAGE = ("export", "quantize", "answer")
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from joulebox.engine.ladder import LATENCY
 from joulebox.host import describe_host
 from joulebox.package import Package
 from joulebox_build.errors import GateError
@@ -15,6 +16,7 @@ from joulebox_build.given.job import GivenJob, open_given
 from joulebox_build.given.report import GivenFigures, GivenReport
 from joulebox_build.judge.agreement import compare
 from joulebox_build.judge.gate import explain, repeatable
+from joulebox_build.packing.offer import offer
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import GivenRecipe
@@ -43,15 +45,21 @@ def build(recipe: GivenRecipe, profile: str, stages: Stages) -> GivenBuilt:
     limits = job.profile.gate
     found = compare(steps.answers(job, fp32), steps.answers(job, int8), sure=limits.sure, groups=job.data.groups)
     speedup = steps.times_as_fast(job, fp32, int8)
+    costs = {model.name: steps.cost(job, model) for model in (fp32, int8)}
     report = GivenReport(
         name=recipe.name,
         profile=profile,
         models=tuple(
-            GivenFigures(model.name, model.parameters, model.bytes, steps.cost(job, model)) for model in (fp32, int8)
+            GivenFigures(model.name, model.parameters, model.bytes, costs[model.name]) for model in (fp32, int8)
         ),
         agreement=found,
         sure=limits.sure,
         speedup=speedup,
+        offer=offer(
+            {"cpu-fp32": fp32, "cpu-int8": int8},
+            {"cpu-fp32": 1.0, "cpu-int8": speedup},
+            costs[fp32.name].latency_median_s,
+        ),
         gate=gate.check(limits, found, speedup=speedup, int8_bytes=int8.bytes),
         samples={name: len(inputs) for name, inputs in job.data.inputs().items()},
         machine=machine(),
@@ -65,7 +73,7 @@ def pack(built: GivenBuilt, out: Path) -> Package:
     """Writes the package and makes it the current one of `out`.
 
     Raises:
-        GateError: a limit is not met; nothing is written.
+        GateError: a limit is not met, or int8 answers as another model would; nothing is written.
     """
     job, report = built.job, built.report
     if not report.passed:
@@ -79,6 +87,6 @@ def pack(built: GivenBuilt, out: Path) -> Package:
         temperature=1.0,  # nothing to fit it on: confidence is the published model's own
         gate=repeatable(report.gate),
         made_of=report.made_of,
-        evidence=report.files(),
+        evidence={**report.files(), LATENCY: report.offer.latency()},
     )
     return seal(out, job.recipe, content)

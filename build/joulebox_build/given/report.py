@@ -14,9 +14,10 @@ from rich.table import Table
 from joulebox.package.manifest import GateResult
 from joulebox_build.judge.agreement import Agreement
 from joulebox_build.judge.cost import Cost
+from joulebox_build.packing.offer import Offer
 from joulebox_build.report import words
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 did not say what is served first
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class GivenReport:
     agreement: Agreement
     sure: float
     speedup: float
+    offer: Offer  # both forms, as this host would try them
     gate: list[GateResult]
     samples: Mapping[str, int]  # part of the data to number
     machine: Mapping[str, Any]
@@ -50,7 +52,14 @@ class GivenReport:
         return all(result.passed for result in self.gate)
 
     def as_json(self) -> dict[str, Any]:
-        plain = asdict(self) | {"gate": [result.model_dump() for result in self.gate]}
+        plain = asdict(self) | {
+            "gate": [result.model_dump() for result in self.gate],
+            "first_here": self.offer.first.name,
+        }
+        plain["variants"] = [
+            {**each, "slower": one.slower}
+            for each, one in zip(plain.pop("offer")["variants"], self.offer.variants, strict=True)
+        ]
         return {"schema_version": SCHEMA_VERSION, "passed": self.passed, **plain}
 
     def files(self) -> dict[str, bytes]:
@@ -63,7 +72,7 @@ class GivenReport:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters |= {"energy": _energy, "joules": words.joules}
+        environment.filters |= {"energy": _energy, "joules": words.joules, "first_here": words.first_here}
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         html = environment.get_template("report.html.jinja").render(report=self, lineage=lineage)
         return {"report.json": text.encode(), "report.html": html.encode()}
@@ -84,6 +93,7 @@ class GivenReport:
                 words.joules(figures.cost.joules_per_inference),
                 figures.cost.energy_source,
             )
+        shown.caption, shown.caption_justify = words.first_here(self.offer), "left"
         return shown
 
 

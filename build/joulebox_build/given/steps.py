@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from joulebox.host import describe_host
-from joulebox_build.alone import alone
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.given.int8 import in_int8
 from joulebox_build.given.job import GivenJob
 from joulebox_build.graph.export import export
 from joulebox_build.graph.inference import mean_outputs
 from joulebox_build.judge.cost import Cost
-from joulebox_build.judge.speed import speedup
 from joulebox_build.progress import bar
 from joulebox_build.steps.artifacts import FIGURES, LOGITS, as_json, described, from_npy, npy
-from joulebox_build.steps.cost import cost_of
+from joulebox_build.steps.cost import cost_of, times_as_fast_of
 from joulebox_build.train.model import parameters, weights_digest
 
 
@@ -60,15 +56,8 @@ def answers(job: GivenJob, model: Model) -> NDArray[np.float32]:
 
 
 def times_as_fast(job: GivenJob, reference: Model, candidate: Model) -> float:
-    """The candidate, on this machine; kept like all else."""
-    sample = job.given.encode(job.data.calibration[:1])
-    inputs = {"models": [reference.digest, candidate.digest], "host": describe_host(os.environ).fingerprint}
-
-    def make(_: Path) -> dict[str, bytes]:
-        with alone():
-            return {FIGURES: as_json(speedup(reference.content, candidate.content, sample))}
-
-    return job.run("speedup", inputs, make).json(FIGURES)
+    """The candidate, on this machine."""
+    return times_as_fast_of(job, candidate, reference, job.data.calibration[:1])
 
 
 def cost(job: GivenJob, model: Model) -> Cost:

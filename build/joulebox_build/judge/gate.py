@@ -1,8 +1,8 @@
-"""The gate: limits that the int8 student has to meet, or no package is written."""
+"""The gate: limits that the int8 student and each other form that ships have to meet, or no package is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -12,13 +12,23 @@ from rich.table import Table
 from joulebox.package.manifest import GateResult
 from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
-from joulebox_build.judge.paired import Paired
+from joulebox_build.judge.paired import Paired, wilson
 from joulebox_build.judge.quality import Quality
 from joulebox_build.judge.slices import Group, large, widest, worst
 from joulebox_build.recipe import Gate
 
 ROUNDING = 1e-9  # accuracies are fractions of counts; their differences carry rounding errors of this order at most
 MEASURED = ("latency_p99_max_s", "joules_per_inference_max", "speedup_min")  # another run has another figure
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form beside int8 in which the student is shipped, on the test data: it has to be as good, whatever it costs."""
+
+    name: str  # of the variant
+    right: int  # of so many samples
+    samples: int
+    fp32: Paired | None  # the student in fp32 first, in this form second; None where this is fp32
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Candidate:
     fp32: Paired  # the student in fp32 first, in int8 second
     baseline: Paired  # the student first, the best baseline second
     baseline_name: str
+    forms: Sequence[Form] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,19 @@ def check(gate: Gate, candidate: Candidate) -> list[GateResult]:
         limit: float | None = getattr(gate, name)
         if limit is not None:
             results.append(_held(name, limit, figure_of(gate, candidate)))
+    return results + [result for form in candidate.forms for result in _check_form(gate, form)]
+
+
+def _check_form(gate: Gate, form: Form) -> list[GateResult]:
+    """The limits of what is answered, each named after the variant."""
+    results: list[GateResult] = []
+    if gate.accuracy_min is not None:
+        low, high = wilson(form.right, form.samples)
+        figure = Figure(form.right / form.samples, _interval(low, high))
+        results.append(_held(f"{form.name} accuracy_min", gate.accuracy_min, figure))
+    if gate.quantization_drop_max is not None and form.fp32 is not None:
+        figure = _drop(gate, form.fp32)
+        results.append(_held(f"{form.name} quantization_drop_max", gate.quantization_drop_max, figure))
     return results
 
 
@@ -124,7 +148,11 @@ def _joules(_: Gate, candidate: Candidate) -> Figure:
 
 def _accuracy(_: Gate, candidate: Candidate) -> Figure:
     low, high = candidate.quality.ci95
-    return Figure(candidate.quality.accuracy, f"95 % interval {low:.2%} to {high:.2%}")
+    return Figure(candidate.quality.accuracy, _interval(low, high))
+
+
+def _interval(low: float, high: float) -> str:
+    return f"95 % interval {low:.2%} to {high:.2%}"
 
 
 def _peak_memory(_: Gate, candidate: Candidate) -> Figure:
@@ -161,7 +189,7 @@ def explain(results: list[GateResult]) -> str:
         for result in results
         if not result.passed
     ]
-    return f"the gate failed, so no package was written: {'; '.join(missed)}; improve the student or, if they are wrong, change the limits in the recipe"
+    return f"the gate failed, so no package was written: {'; '.join(missed)}; improve the student, leave out a variant that fails or, if they are wrong, change the limits in the recipe"
 
 
 def shown(actual: float | None) -> str:

@@ -19,18 +19,13 @@ from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.graph.canonical import OUTPUT
 from joulebox_build.graph.inference import PROVIDER, outputs
+from joulebox_build.packing.tolerance import tolerance
 from joulebox_build.recipe import GivenRecipe, Recipe
 from joulebox_build.recipe.variants import VariantName
 
 ENGINE_VERSION_MIN = "1.20"  # of ONNX Runtime: reads IR version 10 and opset 18
 GOLDEN = "golden.npz"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the oldest time that a zip file can hold
-
-# A variant may differ from the golden outputs by its own error here times MARGIN, plus SLACK of the largest logit.
-# Other CPUs sum floats in another order (about 1e-6 of the value) and, without VNNI, round or saturate int8 otherwise.
-# Half precision carries three digits, which GPUs sum in another order too.
-MARGIN = {"fp32": 4.0, "int8": 2.0, "mixed": 4.0, "fp16": 4.0}
-SLACK = {"fp32": 1e-4, "int8": 0.02, "mixed": 0.005, "fp16": 0.005}
 
 
 @dataclass(frozen=True)
@@ -69,13 +64,6 @@ def golden_samples(inputs: NDArray[Any], count: int, *, seed: int) -> NDArray[An
     return inputs[np.sort(drawn)]
 
 
-def tolerance(precision: str, reference: NDArray[np.float32], actual: NDArray[np.float32]) -> float:
-    """The largest absolute difference that the variant is let through with, in two digits."""
-    error = float(np.abs(actual - reference).max())
-    allowed = MARGIN[precision] * error + SLACK[precision] * float(np.abs(reference).max())
-    return float(f"{allowed:.2g}")
-
-
 @dataclass(frozen=True)
 class Content:
     """What goes into a package.
@@ -99,6 +87,7 @@ def seal(out: Path, recipe: Recipe | GivenRecipe, content: Content) -> Package:
     """Writes the package and makes it the current one of `out`.
 
     Raises:
+        GateError: a variant's answers are another model's.
         BuildError: `out` cannot be written.
     """
     golden, labels = content.golden, list(content.labels)
@@ -114,7 +103,7 @@ def seal(out: Path, recipe: Recipe | GivenRecipe, content: Content) -> Package:
         "postprocess": {"kind": "classify", "temperature": content.temperature, "top": min(3, len(labels))},
         "labels": labels,
         "variants": [
-            _variant(name, kind, tolerance(kind.precision, reference, outputs(content.variants[name], golden)))
+            _variant(name, kind, _tolerance(name, kind, content, reference))
             for name, kind in KINDS.items()
             if name in content.variants
         ],
@@ -132,6 +121,11 @@ def seal(out: Path, recipe: Recipe | GivenRecipe, content: Content) -> Package:
 
 def _file(name: VariantName) -> str:
     return f"variants/{name}.onnx"
+
+
+def _tolerance(name: VariantName, kind: Kind, content: Content, reference: NDArray[np.float32]) -> float:
+    actual = outputs(content.variants[name], content.golden)
+    return tolerance(name, kind.precision, reference, actual, temperature=content.temperature)
 
 
 def _variant(name: VariantName, kind: Kind, golden_tolerance: float) -> dict[str, Any]:

@@ -25,5 +25,5 @@ class Section(BaseModel):
 class Golden(Section):
     """Samples kept in the package with their reference outputs; a variant has to reproduce them before it is served."""
 
-    samples: Annotated[int, Gt(0), Le(256)] = 16
-    """How many, drawn by the recipe's seed."""
+    samples: Annotated[int, Ge(2), Le(256)] = 16
+    """How many, drawn by the recipe's seed; one says nothing of whether a variant looks at its input."""

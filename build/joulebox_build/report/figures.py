@@ -17,25 +17,26 @@ from joulebox_build.report.charts.curves import Curve, curves
 from joulebox_build.report.charts.dots import Group, dots
 from joulebox_build.report.charts.pareto import Point, pareto
 from joulebox_build.report.charts.reliability import reliability
+from joulebox_build.report.charts.svg import SERIES
 
 Content = Mapping[str, Any]
 
 LARGER = 8  # times what the reference moves: beside more, nothing else would be seen
 GROUPS_MAX = 24  # of a slice, the worst
-TEACHER, SHIPPED, OTHERS = 0, 1, 2  # series
+TEACHER, JUDGED, OTHERS = 0, 1, 2  # series
 
 
 def series_of(content: Content) -> dict[str, int]:
     """Each model's colour and shape."""
-    others = [model["name"] for model in content["models"] if model["name"] not in {"teacher", content["shipped"]}]
-    return {"teacher": TEACHER, content["shipped"]: SHIPPED} | {
-        name: OTHERS + number for number, name in enumerate(others)
+    others = [model["name"] for model in content["models"] if model["name"] not in {"teacher", content["judged"]}]
+    return {"teacher": TEACHER, content["judged"]: JUDGED} | {
+        name: OTHERS + number % (SERIES - OTHERS) for number, name in enumerate(others)
     }
 
 
-def shipped(content: Content) -> dict[str, Any]:
-    """The row of the model that is served."""
-    return _row(content, content["shipped"])
+def judged(content: Content) -> dict[str, Any]:
+    """The row of the model that all of the gate is for."""
+    return _row(content, content["judged"])
 
 
 def teacher(content: Content) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def brief(name: str) -> str:
 
 def charts(content: Content) -> dict[str, Any]:
     """By the names that the template has for them; None for what there is nothing of."""
-    quality = shipped(content)["quality"]
+    quality = judged(content)["quality"]
     labels: Sequence[str] = content["labels"]
     return {
         "by_bytes": _pareto(content, "bytes", "size of the file", words.size),
@@ -73,7 +74,7 @@ def charts(content: Content) -> dict[str, Any]:
 
 def confused(content: Content, count: int = 8) -> list[dict[str, Any]]:
     """What is taken for what most often."""
-    matrix = shipped(content)["quality"]["confusion"]
+    matrix = judged(content)["quality"]["confusion"]
     if matrix is None:
         return []
     labels = content["labels"]
@@ -87,17 +88,22 @@ def confused(content: Content, count: int = 8) -> list[dict[str, Any]]:
 
 
 def _pareto(content: Content, price: str, title: str, said: Any) -> Markup:
+    """Of the models whose price is known."""
     series = series_of(content)
+    prices: dict[str, float | None] = {
+        each["name"]: {**each, **(each["cost"] or {})}.get(price) for each in content["models"]
+    }
     return pareto(
         [
             Point(
                 brief(model["name"]),
-                {**model, **model["cost"]}[price],
+                paid,
                 model["quality"]["accuracy"],
                 model["quality"]["ci95"],
                 series[model["name"]],
             )
             for model in content["models"]
+            if (paid := prices[model["name"]]) is not None
         ],
         title,
         said,
@@ -110,7 +116,7 @@ def _bins(found: Sequence[Mapping[str, Any]]) -> list[Bin]:
 
 def _slices(content: Content) -> Iterator[Markup]:
     """One chart for each slice of the test data."""
-    quality = shipped(content)["quality"]
+    quality = judged(content)["quality"]
     beside = {(each["slice"], each["group"]): each["accuracy"] for each in teacher(content)["quality"]["groups"]}
     for name, groups in groupby(quality["groups"], lambda each: each["slice"]):
         found = [
@@ -162,7 +168,7 @@ def _data_efficiency(content: Content) -> Markup | None:
         return None
     lines = [
         Curve(name, [(100 * each["fraction"], each[f"{name}_accuracy"]) for each in found], series)
-        for name, series in (("test", SHIPPED), ("validation", OTHERS))
+        for name, series in (("test", JUDGED), ("validation", OTHERS))
     ]
     return curves(lines, "% of the labelled data", "accuracy", percent, log=True)
 
@@ -172,4 +178,4 @@ def _training(content: Content, figure: str, title: str, said: Any) -> Markup | 
     if len(epochs) < 2:
         return None
     places = [(float(number), epoch[figure]) for number, epoch in enumerate(epochs, 1)]
-    return curves([Curve("", places, SHIPPED)], "epoch", title, said)
+    return curves([Curve("", places, JUDGED)], "epoch", title, said)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joulebox_build.report import words
-from joulebox_build.report.figures import Content, shipped, teacher
+from joulebox_build.report.figures import Content, judged, teacher
 
 HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 FROM_PEOPLE = ("Intended use", "Factors", "Ethical considerations", "Caveats and recommendations")
@@ -48,9 +48,11 @@ def _said(said: Mapping[str, str], heading: str) -> str:
 
 
 def _details(content: Content, described: str) -> str:
-    ours, first = shipped(content), described.partition("\n\n")[0]
+    ours, first = judged(content), described.partition("\n\n")[0]
     rows = {
-        "model": f"{content['shipped']}, {words.count(ours['parameters'])} parameters, {words.count(ours['bytes'])} bytes",
+        "model": f"{content['judged']}, {words.count(ours['parameters'])} parameters, {words.count(ours['bytes'])} bytes",
+        "shipped as": f"{', '.join(each['name'] for each in content['variants'])}; the host of this build would serve "
+        f"{content['first_here']} first",
         "answers": f"one of {len(content['labels'])} classes: {', '.join(content['labels'][:20])}"
         + ("…" if len(content["labels"]) > 20 else ""),
         "made by": f"`joulebox build`, profile {content['profile']}, distilled from a teacher of "
@@ -61,7 +63,7 @@ def _details(content: Content, described: str) -> str:
 
 
 def _groups(content: Content) -> str:
-    groups = sorted({each["slice"] for each in shipped(content)["quality"]["groups"]})
+    groups = sorted({each["slice"] for each in judged(content)["quality"]["groups"]})
     return f"Figures are held apart by: {', '.join(groups)}."
 
 
@@ -102,8 +104,8 @@ def _analyses(content: Content) -> str:
             f"{words.percent(low)} to {words.percent(high)}",
             words.percent(quality["calibration_error"]),
             f"{worst['slice']} {worst['group']}: {words.percent(worst['accuracy'])}" if worst else "–",
-            words.time(cost["latency_median_s"]),
-            f"{words.energy(cost)} ({cost['energy_source']})",
+            words.time(cost["latency_median_s"]) if cost else words.UNMEASURED,
+            f"{words.energy(cost)} ({cost['energy_source']})" if cost else words.UNMEASURED,
         )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from joulebox_build.judge.occlusion import words_of
 from joulebox_build.report import words
 from joulebox_build.report.charts.heat import heat
-from joulebox_build.report.figures import Content, brief, charts, confused, series_of, shipped, teacher
+from joulebox_build.report.figures import Content, brief, charts, confused, judged, series_of, teacher
 from joulebox_build.report.sample import FAINTEST, Sample, shades
 
 NO_SAMPLE = Sample()
@@ -26,7 +26,7 @@ def page(content: Content, samples: Mapping[int, Sample]) -> str:
         lstrip_blocks=True,
     )
     cast(dict[str, Any], environment.filters).update({**words.FILTERS, "brief": brief})
-    models, ours = content["models"], shipped(content)
+    models, ours = content["models"], judged(content)
     baselines = [model for model in models if model["name"] in {each["name"] for each in content["baselines"]}]
     return environment.get_template("report.html.jinja").render(
         report=content,
@@ -34,7 +34,8 @@ def page(content: Content, samples: Mapping[int, Sample]) -> str:
         teacher=teacher(content),
         best_baseline=max(baselines, key=lambda model: model["quality"]["accuracy"]),
         series=series_of(content),
-        slower=ours["latency_ratio"] is not None and ours["latency_ratio"] > 1,
+        variant_of={each["model"]: each for each in content["variants"]},
+        int8=next(each for each in content["variants"] if each["model"] == content["judged"]),
         charts=charts(content),
         confused=confused(content),
         mistakes=[_named(content, each, samples) for each in ours["quality"]["mistakes"]],

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def write_png(points: Sequence[Point], path: Path) -> None:
 def _draw(points: Sequence[Point]) -> Figure:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xscale="log", xlabel="size of the file, kB", ylabel="test accuracy, %")
-    for number, (point, colour) in enumerate(zip(points, COLOURS, strict=False)):
+    for number, (point, colour) in enumerate(zip(points, cycle(COLOURS))):
         kilobytes, percent = point.bytes / 1000, 100 * point.accuracy
         axes.plot(kilobytes, percent, "o", markersize=9, color=colour)
         axes.annotate(

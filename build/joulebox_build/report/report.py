@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.table import Column, Table
 
 from joulebox.package.manifest import GateResult
 from joulebox_build.evidence import Evidence
@@ -16,6 +16,7 @@ from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
 from joulebox_build.judge.quality import Quality
 from joulebox_build.judge.study import DataPoint, Study
+from joulebox_build.packing.offer import Offer
 from joulebox_build.report import words
 from joulebox_build.report.modelcard import model_card
 from joulebox_build.report.page import page
@@ -32,20 +33,21 @@ class Figures:
     name: str
     parameters: int
     bytes: int  # of its ONNX file
-    temperature: float  # of the softmax, fitted on validation data
+    temperature: float  # of the softmax, fitted on validation data; of all that ships, int8's
     quality: Quality
-    cost: Cost
+    cost: Cost | None  # None where it is made for other hardware than this build's CPU
     memory: Memory
 
 
 @dataclass(frozen=True)
 class Report:
-    """All of the evidence. `shipped` and `reference` are the models that are served and that it is compared with for speed."""
+    """All of the evidence. `judged` is the model that all limits are for, `reference` the one that speed is compared with."""
 
     name: str
     profile: str
-    shipped: str
+    judged: str
     reference: str
+    offer: Offer  # what ships, as this host would try it
     labels: tuple[str, ...]
     models: Sequence[Figures]
     gate: list[GateResult]
@@ -74,8 +76,10 @@ class Report:
             "name": self.name,
             "profile": self.profile,
             "passed": self.passed,
-            "shipped": self.shipped,
+            "judged": self.judged,
             "reference": self.reference,
+            "variants": [{**asdict(each), "slower": each.slower} for each in self.offer.variants],
+            "first_here": self.offer.first.name,
             "labels": list(self.labels),
             "models": [self._row(figures) for figures in self.models],
             "gate": [result.model_dump() for result in self.gate],
@@ -95,12 +99,22 @@ class Report:
         }
 
     def _row(self, figures: Figures) -> dict[str, Any]:
-        reference = next(each.cost for each in self.models if each.name == self.reference)
+        cost = figures.cost
         return {
             **asdict(figures),
-            "latency_ratio": figures.cost.latency_median_s / reference.latency_median_s,
-            "footprint": footprint(self.evidence.rates, figures.cost.total_joules_per_inference),
+            "latency_ratio": self._latency_ratio(figures),
+            "footprint": footprint(self.evidence.rates, cost and cost.total_joules_per_inference),
         }
+
+    def _latency_ratio(self, figures: Figures) -> float | None:
+        """To fp32: in turns of what ships, of the medians of all else."""
+        for each in self.offer.variants:
+            if each.model == figures.name:
+                return None if each.times_as_fast is None else 1 / each.times_as_fast
+        reference = next(each.cost for each in self.models if each.name == self.reference)
+        if figures.cost is None or reference is None:
+            return None
+        return figures.cost.latency_median_s / reference.latency_median_s
 
     def files(self) -> dict[str, bytes]:
         """`report.json`, `report.html` and `model-card.md`; the latter two hold figures of the first alone."""
@@ -115,17 +129,21 @@ class Report:
     def table(self) -> Table:
         """The figures for a terminal."""
         title = f"{self.name}, profile {self.profile}"
-        shown = Table("model", title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        shown = Table(
+            Column("model", overflow="fold"), title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False
+        )
         for column in ("parameters", "bytes", "accuracy", "latency", "joules", "source"):
             shown.add_column(column, justify="right")
         for figures in self.models:
+            cost = figures.cost
             shown.add_row(
                 figures.name,
                 f"{figures.parameters:,}",
                 f"{figures.bytes:,}",
                 f"{figures.quality.accuracy:.2%}",
-                f"{1000 * figures.cost.latency_median_s:.3f} ms",
-                words.joules(figures.cost.joules_per_inference),
-                figures.cost.energy_source,
+                f"{1000 * cost.latency_median_s:.3f} ms" if cost else words.UNMEASURED,
+                words.joules(cost.joules_per_inference) if cost else words.UNMEASURED,
+                cost.energy_source if cost else "",
             )
+        shown.caption, shown.caption_justify = words.first_here(self.offer), "left"
         return shown

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from joulebox.bench.words import joules_and_half, scaled_joules
+from joulebox_build.packing.offer import Offer
 
 UNKNOWN = "unknown"
+UNMEASURED = "not measured"
 KILO = 1000
 
 
@@ -59,6 +61,15 @@ def energy(cost: Mapping[str, Any]) -> str:
 
 def ratio(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.3g} ×"
+
+
+def first_here(offer: Offer) -> str:
+    """Which variant this host tries first, and why where that is not int8."""
+    said = f"this host would serve {offer.first.name} first"
+    int8 = next(each for each in offer.variants if each.name == "cpu-int8")
+    if int8.times_as_fast is None or not int8.slower:
+        return said
+    return f"{said}: cpu-int8 takes {ratio(1 / int8.times_as_fast)} the time of fp32 here, both in turns"
 
 
 def beside(value: float, other: float) -> str:

@@ -2,7 +2,7 @@
 
 from joulebox_build.steps.artifacts import HISTORY
 from joulebox_build.steps.baseline import baselines
-from joulebox_build.steps.cost import cost
+from joulebox_build.steps.cost import cost, times_as_fast
 from joulebox_build.steps.judge import accuracy, answers, beside, duplicates, memory, quality, temperature
 from joulebox_build.steps.occlusion import occlusions
 from joulebox_build.steps.prune import pruned
@@ -37,5 +37,6 @@ __all__ = [
     "student",
     "teacher",
     "temperature",
+    "times_as_fast",
     "variants",
 ]

@@ -14,6 +14,7 @@ from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.graph.export import export
 from joulebox_build.graph.inference import outputs
+from joulebox_build.graph.memory import memory
 
 GIVEN = ModelInput("input", "FP32", (64,), np.asarray)
 
@@ -64,3 +65,5 @@ def test_halves_keep_inputs_and_outputs_and_answer_nearly_the_same(exported: byt
     types = {tensor.data_type for tensor in onnx.load_model_from_string(half).graph.initializer}
     assert types == {onnx.TensorProto.FLOAT16}
     assert len(half) < 0.6 * len(exported)
+    onnx.checker.check_model(onnx.load_model_from_string(half))  # each node after those whose results it reads
+    assert memory([half], inputs[:1]).weight_bytes < 0.6 * memory([exported], inputs[:1]).weight_bytes

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import yaml
 
+from joulebox.engine import rungs
 from joulebox.package import open_package
 from joulebox_build.commands.build import build
 from joulebox_build.commands.teacher import teacher
@@ -18,6 +20,8 @@ from joulebox_build.errors import BuildError, DataError, GateError, RecipeError
 from joulebox_build.given import pipeline
 from joulebox_build.given.int8 import first_layers
 from joulebox_build.given.job import STAGES
+from joulebox_build.given.pipeline import build as given_build
+from joulebox_build.packing.offer import offer
 from joulebox_build.recipe import GivenRecipe, load_any_recipe
 from joulebox_build.stage import Stages
 from killing import Uninterrupted, check_ended_alike, kill_in_each
@@ -142,6 +146,32 @@ def test_how_fast_it_was_is_in_the_report_and_not_in_the_version(built: Uninterr
     assert gate["agreement_min"] is not None
     report = json.loads(built.package.read("report.json"))
     assert report["speedup"] > 0
+
+
+def test_the_order_on_this_host_follows_what_the_turns_with_float_said(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(write(), tmp_path / "out", "full")
+    package = open_package(tmp_path / "out")
+    report = json.loads(package.read("report.json"))
+    seconds = json.loads(package.read("latency.json"))["latency_s"]
+    assert seconds["cpu-fp32"] / seconds["cpu-int8"] == pytest.approx(report["speedup"])
+    assert [each["name"] for each in report["variants"]] == [variant.name for variant in rungs(package)]
+    first = f"this host would serve {rungs(package)[0].name} first"
+    assert first in package.read("report.html").decode()
+    assert first in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("times_as_fast", "first"), [(3.0, "cpu-int8"), (0.97, "cpu-int8"), (0.4, "cpu-fp32")])
+def test_an_int8_that_is_slower_than_float_is_said_to_be_and_not_preferred(
+    write: Write, cache: Path, times_as_fast: float, first: str
+) -> None:
+    built = given_build(load_any_recipe(write()), "full", Stages(cache))
+    speeds = {"cpu-fp32": 1.0, "cpu-int8": times_as_fast}
+    offered = offer({"cpu-fp32": built.fp32, "cpu-int8": built.int8}, speeds, 1e-4)
+    page = replace(built.report, offer=offered).files()["report.html"].decode()
+    assert f"this host would serve {first} first" in page
+    assert ("cpu-int8 takes 2.5 × the time of fp32 here, both in turns" in page) == (first == "cpu-fp32")
 
 
 def test_building_again_makes_nothing_anew_and_the_same_version(

@@ -15,7 +15,7 @@ from joulebox_build import pipeline
 from joulebox_build.errors import GateError
 from joulebox_build.graph.memory import Memory
 from joulebox_build.judge.cost import Cost
-from joulebox_build.judge.gate import FIGURES, MEASURED, Candidate, check, explain, repeatable, table
+from joulebox_build.judge.gate import FIGURES, MEASURED, Candidate, Form, check, explain, repeatable, table
 from joulebox_build.judge.paired import Paired
 from joulebox_build.judge.quality import Corrupted, Quality
 from joulebox_build.judge.slices import Group
@@ -56,8 +56,8 @@ def weak(first_build: Any, trained_folder: Path, tmp_path_factory: pytest.TempPa
         )
         weak = recipe.model_copy(update={"profiles": {"quick": profile}})
         job = pipeline.open_job(weak, "quick", Stages(place / "cache"))
-        made = replace(pipeline.make(job), fp32=first_build.built.made.fp32)  # int8 of another one, so it loses much
-        return WeakBuild(job, made)
+        made, better = pipeline.make(job), first_build.built.made.fp32  # int8 of another one, so it loses much
+        return WeakBuild(job, replace(made, fp32=better, variants={**made.variants, "cpu-fp32": better}))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,8 @@ def lines(results: list[GateResult]) -> list[str]:
 def test_what_was_measured_is_in_the_report_and_not_in_the_manifest(weak: WeakBuild, tmp_path: Path) -> None:
     """Another run measures something else, and it is the same model."""
     report = weak.judged(Gate(latency_p99_max_s=10, joules_per_inference_max=10))
-    manifest = pipeline.pack(pipeline.Built(weak.job, weak.made, report), tmp_path / "out").manifest
+    ours = replace(weak.made, variants={"cpu-int8": weak.made.int8, "cpu-fp32": weak.made.int8})  # not another model's
+    manifest = pipeline.pack(pipeline.Built(weak.job, ours, report), tmp_path / "out").manifest
     for result, kept in zip(report.gate[1:], manifest.gate[1:], strict=True):
         assert result.actual is not None
         assert (kept.limit, kept.actual, kept.passed) == (result.limit, None, True)
@@ -165,6 +166,57 @@ def test_a_drop_within_the_limit_passes_however_significant() -> None:
 
 def test_the_recipe_says_what_is_significant() -> None:
     assert not result(Gate(quantization_drop_max=0.001, significance=0.5), GOOD, "quantization_drop_max").passed
+
+
+def rows(gate: Gate, *forms: Form) -> dict[str, tuple[float | None, bool]]:
+    return {each.limit: (each.actual, each.passed) for each in check(gate, replace(GOOD, forms=forms))[-3:]}
+
+
+def test_each_other_form_that_ships_is_held_to_accuracy_and_to_what_it_loses_to_fp32() -> None:
+    fp32, half = Form("cpu-fp32", 910, 1000, None), Form("gpu-fp16", 890, 1000, Paired(1000, 30, 10))
+    assert rows(Gate(accuracy_min=0.9, quantization_drop_max=0.01), fp32, half) == {
+        "cpu-fp32 accuracy_min": (0.91, True),
+        "gpu-fp16 accuracy_min": (0.89, False),
+        "gpu-fp16 quantization_drop_max": (0.02, False),
+    }
+    assert [each.limit for each in check(Gate(), replace(GOOD, forms=(fp32, half)))] == ["beats_baseline"]
+
+
+def test_noise_excuses_what_a_form_loses_as_it_does_for_int8() -> None:
+    form = Form("trt-int8", 917, 1000, Paired(1000, 4, 1))
+    found = check(Gate(quantization_drop_max=0.001), replace(GOOD, forms=(form,)))[-1]
+    assert (found.limit, found.actual, found.passed) == ("trt-int8 quantization_drop_max", 0.003, True)
+    assert found.note is not None
+    assert found.note.startswith("beyond the limit, but noise explains it")
+
+
+def with_another_model(made: Any) -> Any:
+    """What a build made, but for one form, which is the baseline's file."""
+    other = replace(made.baselines[0], name="student gpu-fp16")
+    return replace(made, variants={**made.variants, "gpu-fp16": other})
+
+
+def test_a_form_that_is_not_as_good_fails_the_build_by_its_name(first_build: Any, tmp_path: Path) -> None:
+    job, made = first_build.built.job, with_another_model(first_build.built.made)
+    report = pipeline.judge(job, made)
+    failed = ["gpu-fp16 accuracy_min", "gpu-fp16 quantization_drop_max"]
+    assert [each.limit for each in report.gate if not each.passed] == failed
+    with pytest.raises(GateError, match=r"gpu-fp16 accuracy_min is 0\.\d+, expected >= 0\.7"):
+        pipeline.pack(pipeline.Built(job, made, report), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_the_recipe_has_no_limits_a_form_that_is_another_model_is_refused_still(
+    first_build: Any, tmp_path: Path
+) -> None:
+    built = first_build.built
+    profile = built.job.profile.model_copy(update={"gate": Gate()})
+    job, made = replace(built.job, profile=profile), with_another_model(built.made)
+    report = pipeline.judge(job, made)
+    assert report.passed
+    with pytest.raises(GateError, match="gpu-fp16 is refused: a golden logit is off by"):
+        pipeline.pack(pipeline.Built(job, made, report), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_lead_over_the_baseline_that_noise_explains_is_none() -> None:

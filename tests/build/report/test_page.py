@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from joulebox_build.evidence import Evidence
+from joulebox_build.packing.offer import offer
 from joulebox_build.report import words
 from joulebox_build.report.page import page
 from joulebox_build.report.report import Report
@@ -23,6 +24,12 @@ IMAGE = "data:image/png;base64,"
 @pytest.fixture(scope="module")
 def report(first_build: Any) -> Report:
     return first_build.built.report
+
+
+@pytest.fixture(scope="module")
+def models(first_build: Any) -> Any:
+    """The variants by their names."""
+    return first_build.built.made.variants
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def seen(report: Report) -> WebPage:
 
 def with_mistake(content: dict[str, Any]) -> dict[str, Any]:
     mistake = {"sample": 7, "label": 0, "answer": 1, "confidence": 0.987}
-    ours = next(model for model in content["models"] if model["name"] == content["shipped"])
+    ours = next(model for model in content["models"] if model["name"] == content["judged"])
     ours["quality"]["mistakes"] = [mistake]
     content["occlusions"] = [{**mistake, "drops": [[0.25, -0.125, 0.0]]}]
     return content
@@ -88,6 +95,28 @@ def test_each_models_figures_are_those_of_the_json(seen: WebPage, content: dict[
             "energy": f"{words.energy(cost)} {cost['energy_source']}",
         }
         assert {name: table.row(name)[number] for name in expected} == expected
+
+
+def test_it_says_what_ships_and_what_this_host_would_serve_first(seen: WebPage, content: dict[str, Any]) -> None:
+    assert {each["name"] for each in content["variants"]} == {"cpu-int8", "cpu-fp32"}
+    assert f"it would serve {content['first_here']} first" in seen.text
+    heads = seen.table("Quality on the test data").rows[0]
+    assert {"student fp32 cpu-fp32", "student int8 cpu-int8"} <= set(heads)
+
+
+@pytest.mark.parametrize(("times_as_fast", "slower"), [(2.0, False), (0.97, False), (0.5, True)])
+def test_an_int8_that_is_slower_than_fp32_is_said_to_be_and_fp32_is_served_first(
+    report: Report, models: Any, times_as_fast: float, slower: bool
+) -> None:
+    found = replace(report, offer=offer(models, {"cpu-fp32": 1.0, "cpu-int8": times_as_fast}, 1e-4))
+    seen, first = WebPage(found.files()["report.html"].decode()), "cpu-fp32" if slower else "cpu-int8"
+    sentence = "On this host cpu-int8 is slower than fp32 (2 × its time, both in turns), so it is not preferred here."
+    assert (sentence in seen.text) == slower
+    assert f"it would serve {first} first" in seen.text
+    assert seen.table("Quality on the test data").row("to fp32")[3] == words.ratio(1 / times_as_fast)
+    assert f"would serve {first} first" in str(found.table().caption)
+    assert f"would serve {first} first" in found.files()["model-card.md"].decode()
+    assert json.loads(found.offer.latency())["latency_s"]["cpu-int8"] == 1e-4 / times_as_fast
 
 
 def test_data_memory_and_stages_are_those_of_the_json(seen: WebPage, content: dict[str, Any]) -> None:

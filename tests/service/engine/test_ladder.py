@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from onnxruntime import get_available_providers
 from prometheus_client import CollectorRegistry
 
 from joulebox.engine import rungs
+from joulebox.engine.ladder import TIE, Rung, in_order
 from joulebox.host import describe_host
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, write_package
@@ -48,7 +51,7 @@ def test_tensorrt_comes_before_cuda_before_the_cpu_and_int8_before_fp32(packed: 
     assert len(names(package)) == 8
 
 
-def said(**seconds: float) -> dict[str, Any]:
+def said(**seconds: Any) -> dict[str, Any]:
     latencies = {name.replace("_", "-"): value for name, value in seconds.items()}
     return {"host": describe_host(os.environ).fingerprint, "latency_s": latencies}
 
@@ -60,12 +63,43 @@ def test_what_is_slower_on_this_host_is_not_preferred_here(packed: Any) -> None:
     assert names(packed(*TWO, latency=said(cpu_fp32=1e-4, cpu_int8=2e-4))) == ["gpu-fp16", "cpu-fp32", "cpu-int8"]
 
 
+def rung(name: str, precision: str, size: int) -> Rung:
+    return Rung(name, "CPUExecutionProvider", precision, size)
+
+
+def test_a_tie_within_noise_does_not_reorder_and_the_smaller_one_is_kept() -> None:
+    found = [rung("fp32", "fp32", 400), rung("int8", "int8", 100), rung("mixed", "mixed", 200)]
+    slower = {"fp32": 1e-4, "mixed": 1e-4}
+    assert in_order(found, {**slower, "int8": 1.04e-4}) == ["int8", "mixed", "fp32"]
+    assert in_order(found, {**slower, "int8": 1.06e-4}) == ["mixed", "fp32", "int8"]
+    assert in_order(found, {"fp32": 0.8e-4, "mixed": 1e-4, "int8": 0.9e-4}) == ["fp32", "int8", "mixed"]
+
+
+@given(st.lists(st.tuples(st.floats(1e-6, 1.0), st.integers(1, 10**6)), min_size=1, max_size=6))
+def test_nothing_is_tried_after_what_is_slower_than_it_beyond_noise(forms: list[tuple[float, int]]) -> None:
+    latency_s = {str(number): seconds for number, (seconds, _) in enumerate(forms)}
+    ordered = in_order([rung(str(number), "mixed", size) for number, (_, size) in enumerate(forms)], latency_s)
+    assert sorted(ordered) == sorted(latency_s)
+    for place, name in enumerate(ordered):
+        assert all(latency_s[name] <= (1 + TIE) * latency_s[later] for later in ordered[place:])
+
+
 def test_what_was_measured_on_another_host_changes_nothing(packed: Any) -> None:
     elsewhere = {**said(cpu_fp32=1e-4, cpu_int8=2e-4), "host": "another"}
     assert names(packed(*TWO, latency=elsewhere)) == ["gpu-fp16", "cpu-int8", "cpu-fp32"]
 
 
-@pytest.mark.parametrize("latency", [said(cpu_fp32=1e-4), {}, [], {"host": 1, "latency_s": 2}])
+@pytest.mark.parametrize(
+    "latency",
+    [
+        said(cpu_fp32=1e-4),
+        said(cpu_fp32=1e-4, cpu_int8="nan"),
+        said(cpu_fp32=-1, cpu_int8=-2),
+        {},
+        [],
+        {"host": 1, "latency_s": 2},
+    ],
+)
 def test_half_measured_or_of_another_form_it_changes_nothing(packed: Any, latency: Any) -> None:
     assert names(packed(*TWO, latency=latency)) == ["gpu-fp16", "cpu-int8", "cpu-fp32"]
 
