@@ -1,5 +1,8 @@
 """YAML as people expect it: a key twice is an error, and `1e-4` is a number, as in YAML 1.2, where 1.1 has it a text."""
 
+# PyYAML's stubs annotate only part of it.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import re

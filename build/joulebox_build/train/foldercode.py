@@ -53,7 +53,7 @@ def encoding(path: Path, encode: Encode) -> Encode:
     """The file's `teacher_encode()`, which may change what it is given, held to a row for each sample."""
 
     def call(inputs: Inputs) -> NDArray[Any]:
-        found = encode(inputs.copy())
+        found = encode(np.array(inputs))
         _check(path, "teacher_encode", found)
         if found.shape[:1] != (len(inputs),):
             raise RecipeError(

@@ -27,7 +27,7 @@ def view(inputs: Inputs, number: int, *, seed: int, augment: Augment, mix: Mix |
     """The inputs `[N, ...]`, each augmented by itself, and then mixed; the same seed and number give the same view."""
     random = np.random.default_rng([seed, number])
     chunks = [inputs[start : start + CHUNK] for start in range(0, len(inputs), CHUNK)]
-    seen = np.concatenate([augment(chunk.copy(), random) for chunk in chunks])  # it may change what it is given
+    seen = np.concatenate([augment(np.array(chunk), random) for chunk in chunks])  # it may change what it is given
     return seen if mix is None else _mixed(seen, mix)
 
 
