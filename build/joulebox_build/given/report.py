@@ -52,15 +52,9 @@ class GivenReport:
         return all(result.passed for result in self.gate)
 
     def as_json(self) -> dict[str, Any]:
-        plain = asdict(self) | {
-            "gate": [result.model_dump() for result in self.gate],
-            "first_here": self.offer.first.name,
-        }
-        plain["variants"] = [
-            {**each, "slower": one.slower}
-            for each, one in zip(plain.pop("offer")["variants"], self.offer.variants, strict=True)
-        ]
-        return {"schema_version": SCHEMA_VERSION, "passed": self.passed, **plain}
+        plain = asdict(self) | {"gate": [result.model_dump() for result in self.gate]}
+        del plain["offer"]
+        return {"schema_version": SCHEMA_VERSION, "passed": self.passed, **plain, **self.offer.as_json()}
 
     def files(self) -> dict[str, bytes]:
         """`report.json` and `report.html`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import onnxruntime
@@ -49,6 +49,13 @@ class Offer:
         """What this host tries first of what it has the provider for; the CPU's are always among them."""
         return next(each for each in self.variants if each.here)
 
+    def as_json(self) -> dict[str, Any]:
+        """For a report."""
+        return {
+            "variants": [{**asdict(each), "slower": each.slower} for each in self.variants],
+            "first_here": self.first.name,
+        }
+
     def latency(self) -> bytes:
         """`latency.json`, by which this host orders the variants."""
         seconds = {each.name: each.latency_s for each in self.variants if each.latency_s is not None}
@@ -60,22 +67,15 @@ def for_cpu(name: VariantName) -> bool:
     return KINDS[name].provider == PROVIDER
 
 
-def offer(models: Mapping[VariantName, Model], times_as_fast: Mapping[VariantName, float], fp32_s: float) -> Offer:
+def offer(models: Mapping[VariantName, Model], times_as_fast: Mapping[str, float], fp32_s: float) -> Offer:
     """From the variants' models, the speed of those for the CPU beside fp32's, and fp32's median time."""
-    found = ort.get_available_providers()
-    seconds = {name: fp32_s / times for name, times in times_as_fast.items()}
-    kinds = {name: KINDS[name] for name in models}
-    rungs = [Rung(name, kind.provider, kind.precision, models[name].bytes) for name, kind in kinds.items()]
-    offered = {
-        str(name): Offered(
-            name,
-            model.name,
-            kinds[name].provider,
-            kinds[name].provider in found,
-            model.bytes,
-            times_as_fast.get(name),
-            seconds.get(name),
-        )
-        for name, model in models.items()
-    }
-    return Offer(tuple(offered[name] for name in in_order(rungs, {str(name): each for name, each in seconds.items()})))
+    found, seconds = ort.get_available_providers(), {name: fp32_s / times for name, times in times_as_fast.items()}
+    offered: dict[str, Offered] = {}
+    rungs: list[Rung] = []
+    for name, model in models.items():
+        kind = KINDS[name]
+        here = kind.provider in found
+        times, latency_s = times_as_fast.get(name), seconds.get(name)
+        offered[name] = Offered(name, model.name, kind.provider, here, model.bytes, times, latency_s)
+        rungs.append(Rung(name, kind.provider, kind.precision, model.bytes))
+    return Offer(tuple(offered[name] for name in in_order(rungs, seconds)))

@@ -90,9 +90,7 @@ def confused(content: Content, count: int = 8) -> list[dict[str, Any]]:
 def _pareto(content: Content, price: str, title: str, said: Any) -> Markup:
     """Of the models whose price is known."""
     series = series_of(content)
-    prices: dict[str, float | None] = {
-        each["name"]: {**each, **(each["cost"] or {})}.get(price) for each in content["models"]
-    }
+    prices = {each["name"]: _price(each, price) for each in content["models"]}
     return pareto(
         [
             Point(
@@ -108,6 +106,11 @@ def _pareto(content: Content, price: str, title: str, said: Any) -> Markup:
         title,
         said,
     )
+
+
+def _price(model: Mapping[str, Any], price: str) -> float | None:
+    found: dict[str, Any] = {**model, **(model["cost"] or {})}
+    return found.get(price)
 
 
 def _bins(found: Sequence[Mapping[str, Any]]) -> list[Bin]:
