@@ -221,7 +221,7 @@ def test_two_processes_share_a_study_and_a_killed_ones_trial_is_tried_again(
         )
         victim = _running(storage, {process.pid for process in processes})
         os.kill(victim, signal.SIGKILL)
-        assert [process.wait(100) for process in processes if process.pid != victim] == [0]
+        assert [process.wait(600) for process in processes if process.pid != victim] == [0]
     finally:
         for process in processes:
             process.kill()
