@@ -12,6 +12,7 @@ import numpy as np
 from torch import nn
 
 from joulebox.package.digest import canonical, sha256
+from joulebox_build.data.checks import check_part
 from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
@@ -84,8 +85,14 @@ class Job:
 
     @property
     def train(self) -> Split:
-        """The part of the training data that the student sees."""
-        return self.data.train.first(self.profile.distill.samples)
+        """The part of the training data that the student sees.
+
+        Raises:
+            DataError: it has none of some class.
+        """
+        part = self.data.train.first(self.profile.distill.samples)
+        check_part("distill.samples", part.labels, self.data.labels)
+        return part
 
     @property
     def members(self) -> list[Member]:
@@ -143,6 +150,9 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
     data, given = load_data(folder, recipe)
     check_corruptions(chosen.corruptions, data.train.inputs)
     suitable(chosen.baselines, data.train.inputs, given)
+    parts = {f"baselines: samples of {each.kind}": each.samples for each in chosen.baselines or ()}
+    for key, samples in {"distill.samples": chosen.distill.samples, **parts}.items():
+        check_part(key, data.train.first(samples).labels, data.labels)
     teacher_given = folder.teacher_input(given, data)
     check_network("student", functools.partial(folder.student, **chosen.student), given, len(data.labels))
     check_members(members, Checked(recipe, folder, teacher_given, data))

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,6 @@ def test_the_package_is_sound_and_says_what_it_is(first_build: Any) -> None:
     made_of = manifest.lineage.made_of
     assert {"recipe", "profile", "teacher", "data", "stages", "libraries"} <= made_of.keys()
     assert made_of["seeds"] == {"recipe": 3, "teacher": [3]}
-    installed = [found.version for found in distributions(name="tokenizers")]
-    assert [each for name, each in made_of["libraries"].items() if name == "tokenizers"] == installed
     assert {"report.html", "report.json", "model-card.md", "latency.json"} == set(manifest.evidence)
 
 

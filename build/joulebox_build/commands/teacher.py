@@ -55,7 +55,7 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
         "preprocess": recipe.preprocess and recipe.preprocess.model_dump(),
         "data": {name: split.digest() for name, split in data.splits().items()},
         "seed": member.seed,
-        "training": training.model_dump(),
+        "training": training.decides(),
     }
 
     def make(scratch: Path) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Lt
 from pydantic import Field, model_validator
@@ -33,6 +33,10 @@ class Training(Section):
     """Decay, a step, of a moving average of the weights, which is what is kept; 0: none."""
     memory_mib: Positive | None = None
     """Refuse to train where it would hold more, beside the libraries."""
+
+    def decides(self) -> dict[str, Any]:
+        """All that changes what is learnt."""
+        return self.model_dump(exclude={"memory_mib"})
 
     @model_validator(mode="after")
     def _rate_fits_optimizer(self) -> Training:

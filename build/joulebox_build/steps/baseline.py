@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from joulebox_build.data.checks import check_part
 from joulebox_build.data.dataset import Split
 from joulebox_build.data.encode import ModelInput
-from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.job import Job
 from joulebox_build.judge import boosting, linear, tfidf
@@ -24,12 +24,7 @@ def baselines(job: Job) -> list[tuple[Model, dict[str, Any]]]:
 
 def _baseline(job: Job, settings: Baseline) -> tuple[Model, dict[str, Any]]:
     samples = job.data.train.first(settings.samples)
-    missing = set(range(len(job.data.labels))) - set(samples.labels.tolist())
-    if missing:
-        raise RecipeError(
-            f"baselines: the first {len(samples)} training samples have none of {job.data.labels[min(missing)]!r}; "
-            f"raise samples of {settings.kind}"
-        )
+    check_part(f"baselines: samples of {settings.kind}", samples.labels, job.data.labels)
     fit = {"logistic-regression": _linear, "gradient-boosting": _boosting, "tf-idf": _tfidf}[settings.kind]
 
     def make(_: Path) -> dict[str, bytes]:

@@ -80,7 +80,7 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
         "student": dict(job.profile.student),
-        "settings": [this.settings.model_dump(), tuning.model_dump(), this.number],
+        "settings": [this.settings.model_dump(), tuning.decides(), this.number],
         "torch-pruning": version("torch-pruning"),
         "host": describe_host(os.environ).fingerprint if this.settings.latency else None,
     }

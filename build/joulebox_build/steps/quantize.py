@@ -93,7 +93,7 @@ def _trained_on(job: Job, trained: Trained, settings: QuantizationAwareTraining)
         "data": [pupils_of(job, tuning).digest(), samples.digest(), job.digests["validation"]],
         "augment": job.digests["data"],
         "seed": job.recipe.seed,
-        "settings": tuning.model_dump(),
+        "settings": tuning.decides(),
     }
 
     def make(scratch: Path) -> dict[str, bytes]:

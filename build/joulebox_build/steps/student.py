@@ -65,7 +65,7 @@ def trained(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Artifact:
         "augment": job.digests["data"],
         "seeds": [job.recipe.seed, pupil.seed],
         "student": dict(job.profile.student),
-        "settings": settings.model_dump(),
+        "settings": settings.decides(),
         "hints from": job.digests[str(_hinting(job).file)] if settings.hints else None,
     }
 

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from joulebox.package import open_package
 from joulebox_build.commands.build import build
@@ -24,6 +25,7 @@ from joulebox_build.job import open_job
 from joulebox_build.recipe import load_recipe
 from joulebox_build.search.space import check
 from joulebox_build.stage import Stages
+from joulebox_build.train.model import load_folder
 from servers import serving
 
 BIN = Path(sys.executable).parent
@@ -118,8 +120,8 @@ def test_each_part_that_is_commented_out_works_as_it_is(make: Any, file: str, tm
     new("mine", make(tmp_path / file), {rings: "ring", reviews: "stars"}.get(make, ""), tmp_path / "models", text)
     path = tmp_path / "models/mine/recipe.yaml"
     path.write_text(without_comments(path.read_text("utf-8")), "utf-8")
-    (path.parent / "teacher.safetensors").touch()
     recipe = load_recipe(path)
+    save_file(load_folder(recipe).teacher().state_dict(), path.parent / "teacher.safetensors")
     job = open_job(recipe, "full", Stages(tmp_path / "cache"))  # runs student() with its arguments
     assert job.profile.student.keys() == {"width"}
     assert job.profile.study

@@ -95,7 +95,7 @@ def test_without_a_teacher_none_is_asked(first_build: Any, folder: Path, tmp_pat
         ({"unlabelled": True}, r"unlabelled: true; load\(\) in data\.py gives a Dataset without"),
         ({"method": "none", "unlabelled": True}, r"none; hints and unlabelled data need a teacher"),
         ({"optimizer": "adamw"}, "learning_rate: missing"),
-        ({"memory_mib": 1}, r"memory_mib: 1; training holds up to \d+ MiB"),
+        ({"memory_mib": 1, "epochs": 5}, r"memory_mib: 1; training holds up to \d+ MiB"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -131,8 +131,18 @@ def test_hints_from_a_finished_file_are_refused(
 def test_unlabelled_inputs_of_another_shape_are_refused(folder: Path, tmp_path: Path, write_recipe: Any) -> None:
     data = folder / "data.py"
     old = "stripes(300, TEST_SEED))"
-    data.write_text(data.read_text("utf-8").replace(old, f"{old[:-1]}, np.zeros((2, 1, 9, 9), np.uint8))"), "utf-8")
+    data.write_text(
+        data.read_text("utf-8").replace(old, f"{old[:-1]}, np.arange(162, dtype=np.uint8).reshape(2, 1, 9, 9))"),
+        "utf-8",
+    )
     with pytest.raises(
         DataError, match=r"unlabelled inputs are uint8 \[2, 1, 9, 9\]; expected uint8 \[None, 1, 12, 12\]"
     ):
         opened(folder, tmp_path / "new", write_recipe)
+
+
+def test_a_limit_on_memory_changes_nothing_that_was_learnt(
+    first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any
+) -> None:
+    cache = Path(shutil.copytree(first_build.cache, tmp_path / "copy"))
+    assert student(opened(folder, cache, write_recipe, memory_mib=4000)).cached

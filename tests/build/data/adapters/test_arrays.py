@@ -94,7 +94,10 @@ NAN[7, 1] = np.nan
         ),
         ({"inputs": np.zeros((40, 2)), "labels": LABELS, "slice_site": LABELS * 0.5}, "slice_site is float64"),
         ({"inputs": np.zeros((40, 2)), "labels": LABELS, "slice_site": np.arange(40)}, "slice 'site' has 40 groups"),
-        ({"inputs": PLAIN, "labels": LABELS, "unlabelled": np.zeros((5, 3))}, r"expected float32 \[None, 2\]"),
+        (
+            {"inputs": PLAIN, "labels": LABELS, "unlabelled": np.arange(15.0).reshape(5, 3)},
+            r"expected float32 \[None, 2\]",
+        ),
         ({"inputs": PLAIN, "labels": LABELS, "unlabelled": NAN}, r"unlabelled\[7, 1\] is nan"),
         ({"inputs": np.zeros((40, 2))}, "has no array 'labels'; it has inputs"),
         (
