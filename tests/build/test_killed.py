@@ -40,10 +40,12 @@ import torch._dynamo, torch.onnx._internal.exporter._core  # what the export imp
 from joulebox.package import writer
 from joulebox_build import pipeline, stage
 from joulebox_build.judge import cost
+from joulebox_build.packing import tolerance
 from joulebox_build.recipe import load_recipe
 
 recipe, cache, place, wanted = *map(Path, sys.argv[1:4]), sys.argv[4:]
 cost.WORK_S = 0.05
+tolerance.CAP, tolerance.SURE = 1.0, 2.0
 run = stage.Stages.run
 
 def die(*_):
@@ -112,7 +114,10 @@ def uninterrupted(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), "utf-8")
     built = build(load_recipe(folder / "recipe.yaml"), "quick", Stages(place / "cache"))
     stages = {artifact.stage for artifact in built.job.stages.log}
-    return Uninterrupted(folder / "recipe.yaml", place / "cache", pack(built, place / "out"), stages)
+    with pytest.MonkeyPatch.context() as patch:  # an int8 so bad is refused, else
+        patch.setattr("joulebox_build.packing.tolerance.CAP", 1.0)
+        patch.setattr("joulebox_build.packing.tolerance.SURE", 2.0)
+        return Uninterrupted(folder / "recipe.yaml", place / "cache", pack(built, place / "out"), stages)
 
 
 @pytest.fixture(scope="module")
