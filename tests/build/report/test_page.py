@@ -188,6 +188,7 @@ def test_studies_are_shown_where_there_are_any(changed: dict[str, Any], seen: We
         "epochs": 5,
         "taught": {"method": "hinton", "validation": [0.9, 0.91], "test": [0.91, 0.92]},
         "alone": {"method": "none", "validation": [0.9, 0.91], "test": [0.9, 0.905]},
+        "interval": [0.001, 0.024],
         "verdict": "the teacher helps by 1.25 points [0.10, 2.40]",
     }
     changed["data_efficiency"] = [
