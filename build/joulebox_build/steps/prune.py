@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,23 +81,17 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         "seed": job.recipe.seed,
         "student": dict(job.profile.student),
         "settings": [this.settings.model_dump(), tuning.decides(), this.number],
-        "torch-pruning": version("torch-pruning"),
         "host": describe_host(os.environ).fingerprint if this.settings.latency else None,
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
         network, lesson = network_of(job, before), lesson_of(job, soft, tuning)
+        right = partial(accuracy, network, lesson.validation, lesson.encode)  # as it is then
         plan = _planned(this, network, lesson, scratch / PLAN)
-        starts = {
-            "size": asdict(size(network, job.given)),
-            "accuracy": accuracy(network, lesson.validation, lesson.encode),
-        }
+        starts = {"size": asdict(size(network, job.given)), "accuracy": right()}
         remove(network, job.given, plan)
         tuned_layout(network)
-        cut = {
-            "size": asdict(size(network, job.given)),
-            "accuracy_untuned": accuracy(network, lesson.validation, lesson.encode),
-        }
+        cut = {"size": asdict(size(network, job.given)), "accuracy_untuned": right()}
         with bar(f"pruned student, round {this.number + 1} of {this.settings.rounds}", tuning.epochs) as progress:
             history = fit(network, lesson, tuning, progress, scratch / CHECKPOINT)
         rounds = before.json(PRUNING) if PRUNING in before.files else [starts]
@@ -107,7 +101,7 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
             WEIGHTS: safetensors.torch.save(weights),
             HISTORY: as_json([*before.json(HISTORY), *as_dicts(history)]),
             PLAN: as_json([*plans, plan]),
-            PRUNING: as_json([*rounds, {**cut, "accuracy": accuracy(network, lesson.validation, lesson.encode)}]),
+            PRUNING: as_json([*rounds, {**cut, "accuracy": right()}]),
         }
 
     return job.run("prune", inputs, make, of=f"round {this.number + 1}")
