@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -142,21 +142,36 @@ def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:
         DataError: the data cannot be had, or do not fit the recipe.
     """
     chosen = recipe.profile(profile)
-    members = recipe.teacher.members[: chosen.distill.members]
-    files = {"recipe": recipe.file} | {str(member.file): find_member(recipe, member) for member in members}
-    digests = {name: sha256(path.read_bytes()) for name, path in files.items()}
+    for member in recipe.teacher.members[: chosen.distill.members]:
+        find_member(recipe, member)  # before the data are loaded, which may take long
     folder = load_folder(recipe)
-    digests |= {"model": code_of(recipe.path(recipe.model)), "data": code_of(recipe.path(recipe.data))}
     data, given = load_data(folder, recipe)
-    check_corruptions(chosen.corruptions, data.train.inputs)
-    suitable(chosen.baselines, data.train.inputs, given)
-    parts = {f"baselines: samples of {each.kind}": each.samples for each in chosen.baselines or ()}
-    for key, samples in {"distill.samples": chosen.distill.samples, **parts}.items():
-        check_part(key, data.train.first(samples).labels, data.labels)
-    teacher_given = folder.teacher_input(given, data)
-    check_network("student", functools.partial(folder.student, **chosen.student), given, len(data.labels))
-    check_members(members, Checked(recipe, folder, teacher_given, data))
+    digests = {"recipe": sha256(recipe.file.read_bytes())}
+    digests |= {"model": code_of(recipe.path(recipe.model)), "data": code_of(recipe.path(recipe.data))}
     digests |= {name: split.digest() for name, split in data.splits().items()}
     if data.unlabelled is not None:
         digests["unlabelled"] = Split(data.unlabelled, np.zeros(0, np.int64)).digest()
-    return Job(recipe, profile, chosen, folder, data, given, teacher_given, digests, stages)
+    teacher_given = folder.teacher_input(given, data)
+    return with_profile(Job(recipe, profile, chosen, folder, data, given, teacher_given, digests, stages), chosen)
+
+
+def with_profile(job: Job, profile: Profile) -> Job:
+    """The job with this profile instead, after a look at its student, its teachers and the data it names.
+
+    Raises:
+        RecipeError: a teacher's file is missing, or the folder's code is not what it should be.
+        DataError: the data do not fit the profile.
+    """
+    recipe, folder, data = job.recipe, job.folder, job.data
+    members = recipe.teacher.members[: profile.distill.members]
+    files = {str(member.file): find_member(recipe, member) for member in members}
+    check_corruptions(profile.corruptions, data.train.inputs)
+    suitable(profile.baselines, data.train.inputs, job.given)
+    parts = {f"baselines: samples of {each.kind}": each.samples for each in profile.baselines or ()}
+    for key, samples in {"distill.samples": profile.distill.samples, **parts}.items():
+        check_part(key, data.train.first(samples).labels, data.labels)
+    check_network("student", functools.partial(folder.student, **profile.student), job.given, len(data.labels))
+    new = {name: path for name, path in files.items() if name not in job.digests}
+    check_members([one for one in members if str(one.file) in new], Checked(recipe, folder, job.teacher_given, data))
+    digests = {**job.digests, **{name: sha256(path.read_bytes()) for name, path in new.items()}}
+    return replace(job, profile=profile, digests=digests)

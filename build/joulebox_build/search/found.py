@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import yaml
@@ -16,6 +16,7 @@ from rich.table import Table
 from joulebox_build.errors import BuildError
 from joulebox_build.files import replace_atomically
 from joulebox_build.recipe import Recipe, load_recipe
+from joulebox_build.recipe.yamlfile import read_yaml
 from joulebox_build.search.space import put
 from joulebox_build.search.study import MISSED
 
@@ -73,8 +74,10 @@ def _trial(trial: FrozenTrial) -> dict[str, Any]:
 def check_place(recipe: Recipe, path: Path) -> None:
     """
     Raises:
-        BuildError: what the recipe names would not be found from there.
+        BuildError: that is the recipe itself, or what it names would not be found from there.
     """
+    if path.resolve() == recipe.file.resolve():
+        raise BuildError(f"--write {path} is the recipe that is searched; expected a new name beside it")
     if path.resolve().parent != recipe.folder:
         raise BuildError(
             f"--write {path}: expected a file in {recipe.folder}, as the recipe names its files from there"
@@ -84,10 +87,12 @@ def check_place(recipe: Recipe, path: Path) -> None:
 def write_recipe(recipe: Recipe, profile: str, trial: FrozenTrial, path: Path) -> None:
     """The recipe with the trial's values in its profile, and without the search."""
     check_place(recipe, path)
-    content = yaml.safe_load(recipe.file.read_text("utf-8"))
+    content = cast("dict[str, Any]", read_yaml(recipe.file))
     del content["search"]
+    chosen = dict(content["profiles"][profile])  # an alias in the file is one object with what it stands for
+    content["profiles"] = {**content["profiles"], profile: chosen}
     for key, value in trial.params.items():
-        put(content["profiles"][profile], key, value)
+        put(chosen, key, value)
     text = f"# Written by `joulebox search {recipe.file.name} --profile {profile}`, Optuna {optuna.__version__}: trial {trial.number}.\n"
     text += yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     replace_atomically(path, lambda temporary: temporary.write_text(text, "utf-8"))

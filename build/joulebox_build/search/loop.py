@@ -10,7 +10,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from joulebox_build.errors import BuildError
-from joulebox_build.job import Job
+from joulebox_build.job import Job, with_profile
 from joulebox_build.recipe import Search
 from joulebox_build.search import owner
 from joulebox_build.search.budget import Budget
@@ -23,8 +23,8 @@ from joulebox_build.train.fit import Epoch
 FAILURES_MAX = 3  # without a trial that was finished: then something is wrong with all of them
 
 
-class _Spent(Exception):
-    """The budget is used up in the middle of a trial."""
+class _Spent(BaseException):
+    """The budget is used up in the middle of a trial, which is no error of the trial's."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ def hunt(this: Hunt) -> str:
     """Runs trials; why it ended.
 
     Raises:
-        BuildError: what is wrong with every trial.
+        Exception: what is wrong with every trial.
     """
     while True:
         lost = owner.take_up(this.study)
         if lost:
             this.say(f"{lost} trial{'s' * (lost > 1)} of processes that were killed: to be tried again")
-        number = len(counted(this.study))
+        number, others = len(counted(this.study)), len(this.study.get_trials(deepcopy=False))
         if number >= this.trials:
             return f"the study has {number} trials"
         spent = this.budget.spent()
@@ -62,12 +62,15 @@ def hunt(this: Hunt) -> str:
             return spent
         this.study.sampler = sampler(this.search, this.job.recipe.seed, number)
         trial = this.study.ask(distributions(this.search))
+        if trial.number > others:  # another process asked meanwhile, and drew the same values from the same seed
+            this.study.tell(trial, state=TrialState.FAIL)
+            continue
         try:
             _run(this, trial)
         except _Spent as error:
             owner.give_back(this.study, trial)
             return str(error)
-        except BaseException:  # Ctrl-C, or an error of ours
+        except BaseException:  # Ctrl-C, or what is wrong with every trial
             owner.give_back(this.study, trial)
             raise
 
@@ -83,18 +86,16 @@ def _run(this: Hunt, trial: Trial) -> None:
         go_on()
 
     try:
-        profile = with_values(this.job.profile, trial.params)
-        job = replace(this.job, profile=profile, on_epoch=on_epoch, before_stage=go_on)
+        job = with_profile(this.job, with_values(this.job.profile, trial.params))
+        job = replace(job, on_epoch=on_epoch, before_stage=go_on)
         with owner.claimed(trial):
             figures = run(job, this.search.objectives)
         values = [figures.value(objective) for objective in this.search.objectives]
     except optuna.TrialPruned as stopped:
         this.study.tell(trial, state=TrialState.PRUNED)
         this.say(f"trial {trial.number} stopped: {stopped}")
-    except BuildError as error:
-        trial.set_user_attr(ERROR, str(error))
-        this.study.tell(trial, state=TrialState.FAIL)
-        this.say(f"trial {trial.number} failed: {error}")
+    except Exception as error:  # ours, or whatever the folder's code or a library makes of these values
+        _fail(this, trial, error)
         if not finished(this.study) and sum(map(_failed, counted(this.study))) >= FAILURES_MAX:
             raise
     else:
@@ -104,6 +105,13 @@ def _run(this: Hunt, trial: Trial) -> None:
         this.say(
             f"trial {trial.number}: {described(trial.params)}: accuracy {figures.accuracy:.2%}, {figures.bytes:,} bytes"
         )
+
+
+def _fail(this: Hunt, trial: Trial, error: Exception) -> None:
+    said = str(error) if isinstance(error, BuildError) else f"{type(error).__name__}: {error}"
+    trial.set_user_attr(ERROR, said)
+    this.study.tell(trial, state=TrialState.FAIL)
+    this.say(f"trial {trial.number} failed: {said}")
 
 
 def _check_budget(this: Hunt, trial: Trial) -> None:

@@ -48,13 +48,12 @@ def with_values(profile: Profile, values: Values) -> Profile:
 
 
 def put(content: dict[str, Any], key: str, value: Any) -> None:
-    """Into a profile as it stands in a file; sections that are missing are made."""
+    """Into a profile as it stands in a file; sections that are missing are made, and no other holder of one is changed."""
     *sections, name = key.split(".")
     for section in sections:
         inner = content.get(section)
-        if not isinstance(inner, dict):
-            inner = content[section] = {}
-        content = cast("dict[str, Any]", inner)
+        content[section] = dict(cast("dict[str, Any]", inner)) if isinstance(inner, dict) else {}
+        content = content[section]
     content[name] = value
 
 

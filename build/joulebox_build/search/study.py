@@ -53,6 +53,7 @@ def open_study(job: Job, search: Search, storage: str, say: Callable[[str], None
         search.model_dump(mode="json", exclude={"trials"}),
         digests,
         job.recipe.seed,
+        job.recipe.preprocess and job.recipe.preprocess.model_dump(mode="json"),
     ]
     anywhere = f"{job.recipe.name}-{job.profile_name}-{sha256(canonical(made_of))[:12]}"
     name = "-".join([anywhere, *bound_to(job.profile, search)])

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import yaml
 from optuna.trial import TrialState
 
 from joulebox_build.commands.search import search
@@ -159,6 +162,92 @@ def test_a_storage_keeps_a_host_to_its_own_latencies_and_says_so(
     assert there != here[0]
     assert here[0] in said[0]
     assert opened("accuracy", "bytes") == shared == (shared[0], [])
+
+
+def test_a_trial_may_ask_for_more_teachers_than_the_profile_has(searched: Any, tmp_path: Path) -> None:
+    space = {"distill.members": {"choices": [2]}}
+    path = searched(space=space)
+    content = yaml.safe_load(path.read_text("utf-8"))
+    shutil.copy(path.parent / "teacher.safetensors", path.parent / "second.safetensors")
+    content["teacher"]["members"].append({"weights": "second.safetensors", "seed": 4})
+    content["profiles"]["quick"]["distill"]["members"] = 1
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    study = hunted(path, tmp_path, trials=1)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+
+
+def hunted(path: Path, tmp_path: Path, *, trials: int) -> optuna.Study:
+    recipe = load_recipe(path)
+    job, wanted = without_studies(open_job(recipe, "quick", Stages())), recipe.search
+    assert wanted is not None
+    study = open_study(job, wanted, str(tmp_path / "study"), print)
+    hunt(Hunt(job, wanted, study, Budget(None, None), trials, print))
+    return study
+
+
+def test_whatever_the_folders_code_makes_of_a_value_is_that_trials_error_alone(searched: Any, tmp_path: Path) -> None:
+    path = searched(space={"student.width": {"choices": [4, 12]}}, seed=1)
+    model = path.parent / "model.py"
+    text = model.read_text("utf-8").replace(
+        "def student(width=8):\n    return net(width)",
+        """class Broken(nn.Sequential):
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("no twelve")
+        return super().forward(x)
+
+def student(width=8):
+    return Broken(net(width)) if width == 12 else net(width)
+""",
+    )
+    model.write_text(text, "utf-8")
+    study = hunted(path, tmp_path, trials=4)
+    states = {trial.params["student.width"]: trial for trial in study.trials}
+    assert states[4].state == TrialState.COMPLETE
+    assert states[12].state == TrialState.FAIL
+    assert states[12].user_attrs["error"] == "RuntimeError: no twelve"
+    assert len(study.trials) == 4  # none is tried again
+
+
+def test_a_process_that_asked_a_moment_late_asks_again(
+    searched: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both draw from the seed of the same number: they would try the same values."""
+    raced: list[int] = []
+
+    def late(study: optuna.Study, space: Any) -> Any:
+        if not raced:
+            same = deepcopy(study.sampler)
+            raced.append(ask(study, space).number)  # the other process is quicker
+            study.sampler = same
+        return ask(study, space)
+
+    ask = optuna.Study.ask
+    monkeypatch.setattr(optuna.Study, "ask", late)
+    study = hunted(searched(), tmp_path, trials=3)
+    done = [trial.params for trial in study.trials if trial.state == TrialState.COMPLETE]
+    states = [trial.state for trial in study.trials]
+    assert raced == [0]
+    assert states == [TrialState.RUNNING, TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert study.trials[0].params == study.trials[1].params
+    assert study.trials[0].params not in done
+
+
+def test_what_is_written_changes_no_profile_that_shares_a_section(searched: Any) -> None:
+    path = searched(trials=1)
+    content = yaml.safe_load(path.read_text("utf-8"))
+    content["profiles"]["other"] = content["profiles"]["quick"]
+    content["profiles"]["third"] = {**content["profiles"]["quick"], "gate": {}}
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    assert "*id" in path.read_text("utf-8")
+    before = load_recipe(path)
+    search(path, "quick", write=path.parent / "best.yaml")
+    after = load_recipe(path.parent / "best.yaml")
+    assert after.profile("quick") != before.profile("quick")
+    for name in ("other", "third"):
+        assert after.profile(name) == before.profile(name)
+    with pytest.raises(BuildError, match="is the recipe that is searched"):
+        search(path, "quick", write=path)
 
 
 @pytest.mark.slow
