@@ -24,6 +24,10 @@ Slices = Annotated[
     list[str] | None,
     typer.Option("--slice", help="A column of a .csv file that says a group; may be given several times."),
 ]
+Skip = Annotated[
+    int,
+    typer.Option("--skip-unreadable", min=0, help="So many files of a folder may be no readable image.", metavar="N"),
+]
 Models = Annotated[Path, typer.Option("--models", help="Where the model's folder is made.")]
 
 
@@ -34,6 +38,7 @@ def new(  # noqa: PLR0913, PLR0917  # a command line
     models: Models = Path("models"),
     text: Text = None,
     slices: Slices = None,
+    skip_unreadable: Skip = 0,
     as_json: Json = False,
 ) -> None:
     """Make a recipe for your own data: MODELS/NAME with recipe.yaml, model.py, data.py and README.md."""
@@ -44,7 +49,8 @@ def new(  # noqa: PLR0913, PLR0917  # a command line
     place = models / name
     if place.exists():
         raise BuildError(f"{place} exists; choose another name, or remove it: nothing is overwritten")
-    found = open_source(source, Columns(label, text, tuple(slices or ())), seed=0)
+    columns = Columns(label, text, tuple(slices or ()))
+    found = open_source(source, columns, seed=0, skip_unreadable=skip_unreadable)
     files = skeleton(name, found, 0)
     write_folder(place, files)
     data = found.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,7 @@ class Source:
     data: Dataset
     preprocess: ImagePreprocess | TextPreprocess | None
     columns: Columns
+    skip_unreadable: int = 0  # files of a folder
 
     @property
     def kind(self) -> Kind:
@@ -48,9 +50,11 @@ class Source:
 
     @property
     def mean(self) -> list[float]:
-        """Of the training data: of each number of a sample, where these are not images."""
-        inputs = self.data.train.inputs.astype(np.float64)
-        return _rounded(inputs.mean(0).ravel())
+        """Of the training data, to a thousandth of `std`: of each number of a sample, where these are not images."""
+        means = self.data.train.inputs.astype(np.float64).mean(0).ravel()
+        return [
+            round(float(mean), DIGITS - math.ceil(math.log10(std))) for mean, std in zip(means, self.std, strict=True)
+        ]
 
     @property
     def std(self) -> list[float]:
@@ -59,14 +63,18 @@ class Source:
         return _rounded(np.where(spread > 0, spread, 1.0))
 
 
-def open_source(path: Path, columns: Columns, *, seed: int) -> Source:
+def open_source(path: Path, columns: Columns, *, seed: int, skip_unreadable: int = 0) -> Source:
     """Reads the data once, so that what is wrong with them is said now.
+
+    Args:
+        skip_unreadable: so many files of a folder may be no readable image.
 
     Raises:
         DataError: they are of no known kind, or something is wrong with them.
     """
     place = path.resolve()
-    if path.suffix == ".csv":
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
         return _of_csv(place, columns, seed)
     if columns.text or columns.slices:
         raise DataError(
@@ -75,9 +83,9 @@ def open_source(path: Path, columns: Columns, *, seed: int) -> Source:
     if place.is_dir():
         channels, height, width = usual_size(place)
         preprocess = _plain(channels, height, width)
-        data = read_folder(place, preprocess, seed=seed)
-        return Source(place, "folder", data, _normalizing(preprocess, data), columns)
-    if path.suffix == ".npz":
+        data = read_folder(place, preprocess, seed=seed, skip_unreadable=skip_unreadable)
+        return Source(place, "folder", data, _normalizing(preprocess, data), columns, skip_unreadable)
+    if suffix == ".npz":
         data = read_arrays(place, seed=seed)
         return Source(place, "arrays", data, _of_arrays(data), columns)
     what = "does not exist" if not path.exists() else "is no folder, .csv or .npz file"

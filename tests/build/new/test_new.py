@@ -22,6 +22,7 @@ from joulebox_build.commands.search import search
 from joulebox_build.commands.teacher import teacher
 from joulebox_build.errors import BuildError
 from joulebox_build.job import open_job
+from joulebox_build.new.source import Columns, open_source
 from joulebox_build.recipe import load_recipe
 from joulebox_build.search.space import check
 from joulebox_build.stage import Stages
@@ -234,6 +235,30 @@ def test_data_of_no_known_kind_are_refused(name: str, what: str, tmp_path: Path)
     (tmp_path / "x.txt").touch()
     with pytest.raises(BuildError, match=what):
         new("mine", tmp_path / name, "label", tmp_path / "models")
+
+
+def test_the_end_of_a_name_may_have_capitals(tmp_path: Path) -> None:
+    new("mine", rings(tmp_path / "x.CSV"), "ring", tmp_path / "models")
+    assert (tmp_path / "models/mine/data.py").is_file()
+
+
+def test_means_are_told_as_exactly_as_their_spread_asks_for(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    inputs = np.stack([random.normal(2023.5, 0.01, 300), random.normal(0, 5000, 300)], 1)
+    np.savez(tmp_path / "x.npz", inputs=inputs, labels=np.arange(300) % 3)
+    found = open_source(tmp_path / "x.npz", Columns(), seed=0)
+    exact = found.data.train.inputs.astype(np.float64)
+    off = np.abs(np.array(found.mean) - exact.mean(0)) / exact.std(0)
+    assert off.max() < 1e-3
+
+
+def test_some_unreadable_files_are_put_up_with_where_that_is_asked_for(tmp_path: Path) -> None:
+    images = folder_of_stripes(tmp_path / "images")
+    (images / "down/notes.txt").write_text("who took these", "utf-8")
+    with pytest.raises(BuildError, match=r"notes\.txt: .*`joulebox new --skip-unreadable` sets"):
+        new("mine", images, models=tmp_path / "models")
+    new("mine", images, models=tmp_path / "models", skip_unreadable=2)
+    assert "SKIP_UNREADABLE = 2  #" in (tmp_path / "models/mine/data.py").read_text("utf-8")
 
 
 def test_bad_data_leave_nothing_behind(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ def header_of(path: Path, needed: Sequence[str]) -> list[str]:
             )
     for name in needed:
         if name not in header:
+            for other in (";", "\t", "|"):
+                if len(header) == 1 and other in header[0]:
+                    raise DataError(f"{path} has its columns apart by {other!r}; expected commas")
             raise DataError(f"{path} has no column {name!r}; it has {', '.join(header[:20])}")
     return header
 

@@ -1,4 +1,7 @@
-"""A folder of images by class: `cats/1.jpg`, or `train/cats/1.jpg` beside `val/` and `test/`; `unlabelled/` beside these."""
+"""A folder of images by class: `cats/1.jpg`, or `train/cats/1.jpg` beside `val/` and `test/`; `unlabelled/` beside these.
+
+Names of parts may have capitals; those of classes count as they are.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from joulebox_build.data.adapters.split import check_classes, numbers, partition
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.errors import DataError
 
-PARTS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
-UNLABELLED = "unlabelled"  # a folder of images that belong to no class
+PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
+UNLABELLED = ("unlabelled", "unlabeled")  # a folder of images that belong to no class
 BYTES_MAX = 4 * 2**30  # of all images as the network sees them, which lie in memory
 
 
@@ -66,17 +69,18 @@ def list_images(path: Path) -> dict[str, Listed]:
         DataError: it cannot be read, or a class is empty or missing in a part.
     """
     try:
-        inside = {each.name for each in path.iterdir() if each.is_dir()}
-        found = {part: _list(path / name) for part, names in PARTS.items() for name in names if name in inside}
+        inside = {each.name.lower(): each for each in path.iterdir() if each.is_dir()}
+        found = {part: _list(inside[name]) for part, names in PARTS.items() for name in names if name in inside}
         listed = found if "train" in found else {"train": _list(path, leave_out=UNLABELLED)}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; expected a folder of images by class") from error
     known = set(listed["train"].names)
-    if UNLABELLED in known:
-        raise DataError(
-            f"{path}: train has a class {UNLABELLED!r}, which is the name of images without a class; "
-            f"put these into {path / UNLABELLED}, or rename the class"
-        )
+    for name in known:
+        if name.lower() in UNLABELLED:
+            raise DataError(
+                f"{path}: train has a class {name!r}, which is the name of images without a class; "
+                f"put these into {path / name}, or rename the class"
+            )
     for part, content in listed.items():
         missing = sorted(known ^ set(content.names))
         if missing:
@@ -89,14 +93,17 @@ def list_images(path: Path) -> dict[str, Listed]:
 
 def list_unlabelled(path: Path) -> Listed:
     """The files of the folder `unlabelled`, if there is one."""
-    files = _files(path / UNLABELLED)
-    return Listed(files, [UNLABELLED] * len(files))
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in UNLABELLED)
+    files = [file for folder in folders for file in _files(folder)]
+    return Listed(files, [UNLABELLED[0]] * len(files))
 
 
-def _list(path: Path, *, leave_out: str = "") -> Listed:
+def _list(path: Path, *, leave_out: Sequence[str] = ()) -> Listed:
     listed = Listed([], [])
     classes = sorted(
-        each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".") and each.name != leave_out
+        each
+        for each in path.iterdir()
+        if each.is_dir() and not each.name.startswith(".") and each.name.lower() not in leave_out
     )
     if not classes:
         raise DataError(f"{path} has no folders; expected one for each class, such as {path / 'cats'}/1.jpg")
@@ -151,7 +158,8 @@ class _Reader:
         self._skipped.append(file.name)
         if len(self._skipped) > self._limit:
             raise DataError(
-                f"{file}: {reason}; remove it, or let skip_unreadable in data.py be more than {self._limit}"
+                f"{file}: {reason}; remove it, or let more than {self._limit} files be unreadable: "
+                "by SKIP_UNREADABLE in data.py, which `joulebox new --skip-unreadable` sets"
             ) from error
 
     def report(self, path: Path, total: int) -> None:

@@ -50,6 +50,15 @@ def test_parts_that_are_there_are_kept_and_only_missing_ones_are_drawn(tmp_path:
     assert [len(split) for split in data.splits().values()] == [34, 6, 6]
 
 
+@pytest.mark.parametrize(("train", "validation"), [("Train", "Val"), ("training", "VALIDATION")])
+def test_parts_may_be_written_otherwise(tmp_path: Path, train: str, validation: str) -> None:
+    lay(tmp_path / train, 20)
+    lay(tmp_path / validation, 3, first=500)
+    data = read_folder(tmp_path, PREPROCESS)
+    assert data.labels == ("cats", "dogs")
+    assert len(data.validation) == 6
+
+
 def test_images_are_what_the_device_makes_of_the_same_files(place: Path) -> None:
     (place / "cats/0.png").write_bytes(picture(0, (31, 17)))  # of another size than the others
     data = read_folder(place, PREPROCESS)
@@ -63,7 +72,7 @@ def test_images_are_what_the_device_makes_of_the_same_files(place: Path) -> None
 @pytest.mark.parametrize("content", [b"", b"no image", picture(1)[:90]], ids=["empty", "text", "cut off"])
 def test_a_file_that_is_no_readable_image_is_named(place: Path, content: bytes) -> None:
     (place / "cats/broken.jpg").write_bytes(content)
-    with pytest.raises(DataError, match=r"cats/broken\.jpg: the .*; remove it, or let skip_unreadable"):
+    with pytest.raises(DataError, match=r"cats/broken\.jpg: the .*; remove it, or let more than 0 files be"):
         read_folder(place, PREPROCESS)
 
 
@@ -74,7 +83,9 @@ def test_so_many_unreadable_files_as_are_allowed_are_left_out_and_named(
     assert sum(len(split) for split in read_folder(place, PREPROCESS, skip_unreadable=1).splits().values()) == 24
     assert "1 of 25 files are no readable images and left out: notes.txt" in capsys.readouterr().err.replace("\n", "")
     (place / "dogs/more.txt").write_text("x", "utf-8")
-    with pytest.raises(DataError, match=r"more\.txt: .* be more than 1"):
+    with pytest.raises(
+        DataError, match=r"more\.txt: .* let more than 1 files be unreadable: by SKIP_UNREADABLE in data.py"
+    ):
         read_folder(place, PREPROCESS, skip_unreadable=1)
 
 
@@ -85,10 +96,10 @@ def test_hidden_files_are_passed_over(place: Path) -> None:
 
 def test_images_without_a_class_lie_beside_the_classes_or_their_parts(place: Path, tmp_path: Path) -> None:
     lay(tmp_path / "parts/train", 20)
-    for folder in (place, tmp_path / "parts"):
-        (folder / "unlabelled").mkdir()
+    for folder, name in ((place, "unlabelled"), (tmp_path / "parts", "Unlabeled")):
+        (folder / name).mkdir()
         for number in range(5):
-            (folder / "unlabelled" / f"{number}.png").write_bytes(picture(900 + number))
+            (folder / name / f"{number}.png").write_bytes(picture(900 + number))
         data = read_folder(folder, PREPROCESS)
         assert data.labels == ("cats", "dogs")
         assert data.unlabelled is not None

@@ -71,6 +71,8 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path: Path, cell: str, mess
         ("a,kind\n1,\n", "row 2, column 'kind': the class is empty"),
         ("a,kind\n", "has a header and no rows"),
         ("", "has no column 'kind'"),
+        ("a;b;kind\n1;2;x\n", "has its columns apart by ';'; expected commas"),
+        ("a\tb\tkind\n1\t2\tx\n", r"has its columns apart by '\\t'; expected commas"),
         ('a,kind\n"1,up\n', "is no CSV file in UTF-8: unexpected end of data"),
         ("a,kind\n" + "1,up\n" * 20, "all 20 samples are of class 'up'"),
     ],
