@@ -7,6 +7,7 @@ the same one at once. The least recently used entries go when a size limit is pa
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -29,6 +30,7 @@ from joulebox_build.spending import Spending, Spent
 
 SIZE_MAX = 2 * 2**30  # bytes
 LEFTOVER_AGE_S = 24 * 3600.0  # what a killed build left aside is removed after that
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 INDEX = "stage.json"
 SPENT = "spent.json"  # in the scratch folder: what was spent so far
 
@@ -96,7 +98,7 @@ class Stages:
         key = sha256(canonical(described))[:32]
         started = time.monotonic()
         entry = self._folder / f"{stage}-{key}"
-        with self._locked(key):
+        with self._room(), self._locked(key):
             found = _read(entry)
             files, spent = found or self._make(entry, described, make, self._folder / f".scratch-{stage}-{key}")
         self._shrink()
@@ -142,18 +144,33 @@ class Stages:
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _one_byte(int(key[:15], 16)))
             yield  # closing, or dying, lets go of it
 
+    @contextmanager
+    def _room(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise BuildError(
+                f"{error.filename or self._folder} cannot be written ({error.strerror}); make room, or set JOULEBOX_CACHE and "
+                "TMPDIR to folders that have some: what was finished is kept"
+            ) from error
+
     def _shrink(self) -> None:
-        """Removes what is least recently used until the rest fits. Who reads an entry meanwhile makes it anew."""
+        """Removes what is least recently used until the rest fits. Who reads an entry meanwhile makes it anew.
+
+        What a build that may still run has in its scratch folder stays.
+        """
         now = time.time()
         entries: list[tuple[float, int, Path]] = []
         for path in self._folder.iterdir():
             try:
                 if path.is_dir():
                     age = path.stat().st_mtime
-                    aside = path.name.startswith(".making-")
-                    if aside and now - age > LEFTOVER_AGE_S:
+                    aside, young = path.name.startswith(".making-"), now - age <= LEFTOVER_AGE_S
+                    if aside and not young:
                         shutil.rmtree(path, ignore_errors=True)
-                    elif not aside:
+                    elif not (young and path.name.startswith(".")):
                         entries.append((age, _size(path), path))
             except FileNotFoundError:  # another build was quicker
                 continue
@@ -182,11 +199,11 @@ def _read(entry: Path) -> tuple[dict[str, bytes], Spent] | None:
         listed, kept = index["files"], index.get("spent")
         spent = Spent(**kept) if kept else Spent()
         files = {name: (entry / name).read_bytes() for name in listed}
+        whole = all(sha256(content) == listed[name] for name, content in files.items())
         os.utime(entry)
     except (OSError, ValueError, KeyError, TypeError):
-        _remove(entry)
-        return None
-    if any(sha256(content) != listed[name] for name, content in files.items()):
+        whole, files, spent = False, {}, Spent()
+    if not whole:
         _remove(entry)
         return None
     return files, spent

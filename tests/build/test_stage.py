@@ -1,5 +1,6 @@
 """A stage runs once for each set of inputs; what it made exists whole or not at all."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joulebox_build.errors import BuildError
 from joulebox_build.stage import Artifact, Stages
 
 CODE = {"module": "0" * 64}
@@ -85,7 +87,7 @@ def test_a_damaged_artifact_is_made_anew(cache: Path) -> None:
     assert make.calls == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": {"absent": "0"}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": {"absent": "0"}}', '{"files": ["file"]}', '{"files": 1}'])
 def test_an_artifact_whose_index_is_damaged_is_made_anew(cache: Path, text: str) -> None:
     run(cache, Counting())
     (entry,) = cache.glob("stage-*")
@@ -105,6 +107,32 @@ def test_the_least_recently_used_artifacts_go_first(cache: Path) -> None:
     assert 0 in kept
     assert 4 in kept
     assert 1 not in kept
+
+
+def test_what_another_build_has_in_its_scratch_folder_stays(cache: Path) -> None:
+    for name, days in (("live", 0.5), ("left", 3)):
+        scratch = cache / f".scratch-stage-{name}"
+        scratch.mkdir(parents=True)
+        (scratch / "checkpoint").write_bytes(b"x" * 5000)
+        os.utime(scratch, (scratch.stat().st_mtime - 86400 * days,) * 2)
+    run(cache, Counting(b"x" * 1000), size_max=3000)
+    assert [path.name for path in cache.glob(".scratch-*")] == [".scratch-stage-live"]
+
+
+def test_a_full_disk_is_said_and_what_was_made_is_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(cache, Counting())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("joulebox_build.stage.os.fsync", full)
+        with pytest.raises(
+            BuildError, match=r"cannot be written \(No space left on device\); make room, or set JOULEBOX_CACHE"
+        ):
+            run(cache, Counting(), {"number": 1})
+    assert run(cache, Counting()).cached
+    assert not run(cache, Counting(), {"number": 1}).cached
 
 
 KILLED_WHILE_WRITING = """

@@ -64,6 +64,8 @@ def part_of(device: Device, before: Outcome | None, work: Outcome, after: Outcom
     """
     if not isinstance(work, Used):
         return f"{device.name}: {work}"
+    if work.runs <= 0:
+        return f"{device.name}: no run was computed in {work.seconds:.2g} s of work"
     if device.kind == "model":
         return Part(work.watts, device.idle_watts, work.runs_per_s)
     if isinstance(before, Used) and isinstance(after, Used):

@@ -51,9 +51,10 @@ def test_what_an_estimate_assumes_at_rest_needs_no_rest() -> None:
 @pytest.mark.parametrize(
     ("before", "work", "after", "why"),
     [
-        ("gone", used(30.0), used(20.0), "cpu-package-0, at rest: gone"),
+        ("gone", used(30.0, 1.0, 3.0), used(20.0), "cpu-package-0, at rest: gone"),
         (used(20.0), "gone", used(20.0), "cpu-package-0: gone"),
-        (used(20.0), used(30.0), "gone", "cpu-package-0, at rest: gone"),
+        (used(20.0), used(30.0, 1.0, 3.0), "gone", "cpu-package-0, at rest: gone"),
+        (used(20.0), used(30.0), used(20.0), "cpu-package-0: no run was computed in 1 s of work"),
     ],
 )
 def test_a_part_that_failed_says_why(before: Any, work: Any, after: Any, why: str) -> None:
