@@ -16,13 +16,16 @@ from joulebox_build.data.checks import check_part
 from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
+from joulebox_build.errors import RecipeError
 from joulebox_build.judge.baseline import suitable
 from joulebox_build.provenance import code_of, libraries, stage_code
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.fit import Epoch
+from joulebox_build.train.hints import hinted
 from joulebox_build.train.members import Checked, check_members, find_member
 from joulebox_build.train.model import ModelFolder, check_network, load_data, load_folder
+from joulebox_build.train.teacher import load_weights
 
 STAGES = {  # stage to its steps, and to the modules with its code, of which those that they import count too
     "teacher": ("steps.teach", "train.teacher"),
@@ -104,6 +107,18 @@ class Job:
         """The student as this profile has it."""
         return functools.partial(self.folder.student, **self.profile.student)
 
+    @property
+    def hinting(self) -> Member:
+        """The teacher whose modules give hints: the first one of weights.
+
+        Raises:
+            RecipeError: there is none.
+        """
+        for member in self.members:
+            if member.weights is not None:
+                return member
+        raise RecipeError("distill.hints: they need a teacher with weights; those of this profile are ONNX files")
+
     def run(self, stage: str, inputs: Mapping[str, Any], make: Make, *, of: str = "") -> Artifact:
         """The stage's artifact; see `Stages.run`. The preprocessing is part of every key."""
         self.before_stage()
@@ -174,4 +189,8 @@ def with_profile(job: Job, profile: Profile) -> Job:
     new = {name: path for name, path in files.items() if name not in job.digests}
     check_members([one for one in members if str(one.file) in new], Checked(recipe, folder, job.teacher_given, data))
     digests = {**job.digests, **{name: sha256(path.read_bytes()) for name, path in new.items()}}
-    return replace(job, profile=profile, digests=digests)
+    made = replace(job, profile=profile, digests=digests)
+    if profile.distill.hints:
+        teacher = load_weights(recipe, folder, made.hinting)
+        hinted(made.student(), teacher, profile.distill.hints, (job.given, job.teacher_given), recipe.seed)
+    return made

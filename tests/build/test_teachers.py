@@ -69,15 +69,33 @@ def taught(built: Any) -> Any:
 
 
 def test_an_onnx_file_teaches(first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any) -> None:
-    """The same network as a file: the very same student."""
+    """The same network as a file: the very same student, and no `teacher()` is asked for."""
     (folder / "teacher.onnx").write_bytes(first_build.built.made.teacher.content)
     (folder / "teacher.safetensors").unlink()
+    model = folder / "model.py"
+    model.write_text(model.read_text("utf-8").replace("def teacher():\n    return net(16)\n", ""), "utf-8")
+    assert "teacher" not in model.read_text("utf-8")
     built = build(load_recipe(taught_by(write_recipe, folder, ONNX)), "quick", Stages(tmp_path / "new"))
     package = open_package(pack(built, tmp_path / "out").folder)
     assert package.manifest.lineage.made_of["teacher"] == [built.job.digests["teacher.onnx"]]
     assert (taught(built) == taught(first_build.built)).all()
     assert built.made.int8.content == first_build.built.made.int8.content
     assert 1500 < built.made.teacher.parameters == built.report.models[0].parameters
+
+
+def test_a_teacher_that_says_no_number_of_some_sample_is_refused(
+    folder: Path, tmp_path: Path, write_recipe: Any
+) -> None:
+    """Beyond float16, in which its logits are kept, is beyond all that a soft target means."""
+    network = network_of(folder)
+    with torch.no_grad():
+        network[-1].weight *= 1e6
+    (folder / "teacher.onnx").write_bytes(export(network, ModelInput("image", "FP32", (1, 12, 12), np.asarray)))
+    job = opened(taught_by(write_recipe, folder, ONNX), tmp_path / "new")
+    with pytest.raises(
+        RecipeError, match=r"teacher: its logits of training sample \d+ are \[.*inf.*\], and \d+ of 750"
+    ):
+        logits(job)
 
 
 def test_an_onnx_file_that_takes_another_input_than_the_student_teaches(

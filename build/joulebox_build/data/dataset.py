@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,17 +40,22 @@ class Split:
         return self.take(slice(count))
 
     def digest(self) -> str:
-        """SHA-256 of shapes and content."""
-        digest = hashlib.sha256(str(self.inputs.shape).encode())
+        """SHA-256 of types, shapes and content."""
+        digest = hashlib.sha256(f"{self.inputs.dtype} {self.inputs.shape}".encode())
         if self.inputs.dtype == np.object_:
-            for text in self.inputs:
-                digest.update(text.encode() + b"\0")
+            digest.update(_apart(self.inputs))
         else:
             digest.update(np.ascontiguousarray(self.inputs).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         for name, group in sorted(self.slices.items()):
-            digest.update("\0".join([name, *map(str, group)]).encode())
+            digest.update(_apart([name, *map(str, group)]))
         return digest.hexdigest()
+
+
+def _apart(texts: Iterable[str]) -> bytes:
+    """Each after its length, so that no two lists of texts are the same bytes."""
+    contents = (text.encode() for text in texts)
+    return b"".join(len(content).to_bytes(8, "little") + content for content in contents)
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from torch import nn
 
 from joulebox_build.compress.channels import restored
 from joulebox_build.data.dataset import Split
-from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.graph.export import export_named
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
-from joulebox_build.recipe import Distillation, Member
+from joulebox_build.recipe import Distillation
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
     CHECKPOINT,
@@ -66,7 +65,7 @@ def trained(job: Job, soft: Sequence[Artifact], pupil: Pupil) -> Artifact:
         "seeds": [job.recipe.seed, pupil.seed],
         "student": dict(job.profile.student),
         "settings": settings.decides(),
-        "hints from": job.digests[str(_hinting(job).file)] if settings.hints else None,
+        "hints from": job.digests[str(job.hinting.file)] if settings.hints else None,
     }
 
     def make(scratch: Path) -> dict[str, bytes]:
@@ -106,23 +105,11 @@ def _with_hints(job: Job, network: nn.Module, lesson: Lesson, pupil: Pupil) -> t
     settings = pupil.settings
     if not settings.hints:
         return network, lesson
-    teacher = load_weights(job.recipe, job.folder, _hinting(job))
+    teacher = load_weights(job.recipe, job.folder, job.hinting)
     whole, watched = hinted(network, teacher, settings.hints, (job.given, job.teacher_given), pupil.seed)
     batch = with_hints(lesson.batch, whole, (teacher, watched), job.teacher_given.encode, settings.hint_weight)
     weights = sum(value.nbytes for value in teacher.state_dict().values())
     return whole, replace(lesson, batch=batch, data_bytes=lesson.data_bytes + weights)
-
-
-def _hinting(job: Job) -> Member:
-    """The teacher whose modules give the hints: the first one of weights.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    for member in job.members:
-        if member.weights is not None:
-            return member
-    raise RecipeError("distill.hints: they need a teacher with weights; those of this profile are ONNX files")
 
 
 def network_of(job: Job, trained: Artifact) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.errors import RecipeError
@@ -76,9 +77,21 @@ def taught(job: Job, taught_by: Model, number: int) -> Artifact:
         seen, _mix = view_of(job, pupils, number, settings.mixup)
         with bar(f"teacher's logits, view {number + 1} of {settings.views}", 1) as progress:
             found = mean_outputs(taught_by.contents, taught_by.given.encode, seen, progress)
-        return {LOGITS: npy(found.astype(np.float16))}  # three digits are more than a soft target needs
+        with np.errstate(over="ignore"):  # it is said below
+            kept = found.astype(np.float16)  # three digits are more than a soft target needs
+        _check_finite(kept)
+        return {LOGITS: npy(kept)}
 
     return job.run("teach", inputs, make, of=f"view {number + 1}")
+
+
+def _check_finite(logits: NDArray[np.float16]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(logits).all(1))
+    if len(wrong):
+        raise RecipeError(
+            f"teacher: its logits of training sample {wrong[0]} are {logits[wrong[0]].tolist()}, and {len(wrong)} of {len(logits)} "
+            f"samples are like that; expected finite numbers, within {np.finfo(np.float16).max}"
+        )
 
 
 def pupils_of(job: Job, settings: Distillation) -> Split:

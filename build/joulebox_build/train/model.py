@@ -67,9 +67,10 @@ def load_folder(recipe: Recipe) -> ModelFolder:
     """
     model_path, data_path = recipe.path(recipe.model), recipe.path(recipe.data)
     model, data = import_file(model_path), import_file(data_path)
+    trained = any(member.weights for member in recipe.teacher.members)
     encode = function_of(model, "teacher_encode") if hasattr(model, "teacher_encode") else None
     return ModelFolder(
-        function_of(model, "teacher"),
+        function_of(model, "teacher") if trained else nn.Identity,  # of finished files nobody builds one
         function_of(model, "student"),
         function_of(data, "load"),
         augmenting(data_path, function_of(data, "augment")),

@@ -53,6 +53,27 @@ def test_a_digest_changes_with_any_pixel_or_label() -> None:
     assert len({split.digest(), other_pixel.digest(), other_label.digest()}) == 3
 
 
+texts = st.lists(st.text(st.sampled_from("a\0"), max_size=3), min_size=1, max_size=4)
+
+
+@given(texts, texts)
+def test_other_texts_have_another_digest(first: list[str], second: list[str]) -> None:
+    """Whatever is in them, or at the same place in the groups of a slice."""
+
+    def digests(found: list[str]) -> tuple[str, str]:
+        labels = np.zeros(len(found), np.int64)
+        as_inputs = Split(np.array(found, object), labels)
+        as_groups = Split(
+            np.zeros((len(found), 1), np.float32),
+            labels,
+            {"shop": np.array([text.replace("\0", "b") for text in found])},
+        )
+        return as_inputs.digest(), as_groups.digest()
+
+    for one, other in zip(digests(first), digests(second), strict=True):
+        assert (one == other) == (first == second)
+
+
 def test_images_that_two_splits_share_are_counted() -> None:
     train, validation = numbered([0, 1, 0, 1]), numbered([0, 1])
     test = Split(np.asarray([[[[98]]], [[[99]]]], np.uint8), np.asarray([0, 1]))

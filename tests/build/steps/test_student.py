@@ -123,9 +123,20 @@ def test_hints_from_a_finished_file_are_refused(
         recipe["teacher"]["members"] = [{"onnx": "teacher.onnx"}]
         recipe["profiles"]["quick"]["distill"]["hints"] = [{"teacher": "2", "student": "2"}]
 
-    job = open_job(load_recipe(write_recipe(folder, edit)), "quick", Stages(tmp_path / "new"))
     with pytest.raises(RecipeError, match="need a teacher with weights"):
-        student(job)
+        open_job(load_recipe(write_recipe(folder, edit)), "quick", Stages(tmp_path / "new"))
+
+
+def test_hints_that_fit_no_module_are_refused_before_the_teacher_is_asked(
+    folder: Path, tmp_path: Path, write_recipe: Any
+) -> None:
+    def edit(recipe: dict[str, Any]) -> None:
+        recipe["profiles"]["quick"]["distill"]["hints"] = [{"teacher": "99", "student": "2"}]
+
+    stages = Stages(tmp_path / "new")
+    with pytest.raises(RecipeError, match=r"'99' is no module of teacher\(\)"):
+        open_job(load_recipe(write_recipe(folder, edit)), "quick", stages)
+    assert not stages.log
 
 
 def test_unlabelled_inputs_of_another_shape_are_refused(folder: Path, tmp_path: Path, write_recipe: Any) -> None:
