@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from joulebox.energy import Rates
@@ -17,6 +16,7 @@ from joulebox_build.job import Job
 from joulebox_build.judge.calibration import Bin, reliability
 from joulebox_build.judge.occlusion import Occlusion
 from joulebox_build.judge.quality import Quality
+from joulebox_build.report.cardparts import readme_of
 from joulebox_build.report.datacard import data_card
 from joulebox_build.report.making import making
 from joulebox_build.report.rates import rates_of
@@ -61,7 +61,7 @@ def evidence(job: Job, shipped: Model, quality: Quality, temperature: float, mad
         making=making(job.stages.log, made_by),
         rates=rates_of(os.environ),
         samples={number: sample_of(test.inputs, number) for number in named},
-        readme=_readme(job),
+        readme=readme_of(job.recipe.folder),
     )
 
 
@@ -69,9 +69,3 @@ def _data(job: Job) -> dict[str, Any]:
     duplicates, samples = steps.duplicates(job), {name: len(split) for name, split in job.data.splits().items()}
     warnings = shared_too_many(duplicates, samples)
     return {**data_card(job.data, job.digests), "duplicates": duplicates, "warnings": warnings}
-
-
-def _readme(job: Job) -> str:
-    """Empty where there is none."""
-    path = job.recipe.path(Path("README.md"))
-    return path.read_text("utf-8", errors="replace") if path.is_file() else ""

@@ -20,6 +20,7 @@ from joulebox_build.packing.offer import offer
 from joulebox_build.packing.seal import Content, golden_samples, seal
 from joulebox_build.provenance import machine
 from joulebox_build.recipe import GivenRecipe
+from joulebox_build.report.cardparts import readme_of
 from joulebox_build.stage import Stages
 
 
@@ -65,6 +66,7 @@ def build(recipe: GivenRecipe, profile: str, stages: Stages) -> GivenBuilt:
         machine=machine(),
         host=describe_host(os.environ).facts,
         made_of=job.made_of(),
+        readme=readme_of(recipe.file.parent),
     )
     return GivenBuilt(job, fp32, int8, report)
 

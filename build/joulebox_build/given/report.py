@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from joulebox.package.manifest import GateResult
+from joulebox_build.given.card import model_card
 from joulebox_build.judge.agreement import Agreement
 from joulebox_build.judge.cost import Cost
 from joulebox_build.packing.offer import Offer
@@ -46,6 +47,7 @@ class GivenReport:
     machine: Mapping[str, Any]
     host: Mapping[str, Any]  # on which costs were measured
     made_of: Mapping[str, Any]
+    readme: str  # of the recipe's folder
 
     @property
     def passed(self) -> bool:
@@ -53,11 +55,11 @@ class GivenReport:
 
     def as_json(self) -> dict[str, Any]:
         plain = asdict(self) | {"gate": [result.model_dump() for result in self.gate]}
-        del plain["offer"]
+        del plain["offer"], plain["readme"]
         return {"schema_version": SCHEMA_VERSION, "passed": self.passed, **plain, **self.offer.as_json()}
 
     def files(self) -> dict[str, bytes]:
-        """`report.json` and `report.html`."""
+        """`report.json`, `report.html` and `model-card.md`."""
         text = json.dumps(self.as_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         environment = Environment(
             loader=PackageLoader("joulebox_build.given", "."),
@@ -69,7 +71,8 @@ class GivenReport:
         environment.filters |= {"energy": _energy, "joules": words.joules, "first_here": words.first_here}
         lineage = json.dumps(dict(self.made_of), indent=1, ensure_ascii=False)
         html = environment.get_template("report.html.jinja").render(report=self, lineage=lineage)
-        return {"report.json": text.encode(), "report.html": html.encode()}
+        card = model_card(json.loads(text), self.readme)
+        return {"report.json": text.encode(), "report.html": html.encode(), "model-card.md": card.encode()}
 
     def table(self) -> Table:
         """The figures for a terminal."""

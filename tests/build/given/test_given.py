@@ -23,6 +23,7 @@ from joulebox_build.given.job import STAGES
 from joulebox_build.given.pipeline import build as given_build
 from joulebox_build.packing.offer import offer
 from joulebox_build.recipe import GivenRecipe, load_any_recipe
+from joulebox_build.report.cardparts import sections
 from joulebox_build.stage import Stages
 from killing import Uninterrupted, check_ended_alike, kill_in_each
 
@@ -172,6 +173,24 @@ def test_an_int8_that_is_slower_than_float_is_said_to_be_and_not_preferred(
     page = replace(built.report, offer=offered).files()["report.html"].decode()
     assert f"this host would serve {first} first" in page
     assert ("cpu-int8 takes 2.5 × the time of fp32 here, both in turns" in page) == (first == "cpu-fp32")
+
+
+def test_its_model_card_has_the_reports_figures_and_what_people_said(write: Write, tmp_path: Path) -> None:
+    recipe = write()
+    (recipe.parent / "README.md").write_text(
+        "# patches\n\nTells patches apart.\n\n## Intended use\n\nTests.\n", "utf-8"
+    )
+    build(recipe, tmp_path / "out", "full")
+    package = open_package(tmp_path / "out")
+    report, found = json.loads(package.read("report.json")), sections(package.read("model-card.md").decode())
+    assert found["model details"].startswith("Tells patches apart.\n\n|")
+    assert found["intended use"] == "Tests."
+    assert found["caveats and recommendations"].startswith("Not said")
+    assert f"| all | {100 * report['agreement']['agreement']:.2f} % |" in found["quantitative analyses"]
+    assert "| half first |" in found["quantitative analyses"]
+    assert found["evaluation data"].startswith("60 test samples, SHA-256")
+    for result in report["gate"]:
+        assert f"| {result['limit']} | {result['expected']}; found" in found["metrics"]
 
 
 def test_building_again_makes_nothing_anew_and_the_same_version(

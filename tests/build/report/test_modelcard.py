@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from joulebox_build.report.modelcard import model_card, sections
+from joulebox_build.report.cardparts import sections
+from joulebox_build.report.modelcard import model_card
 
 README = """# stripes
 
