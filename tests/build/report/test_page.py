@@ -113,6 +113,8 @@ def test_an_int8_that_is_slower_than_fp32_is_said_to_be_and_fp32_is_served_first
     sentence = "On this host cpu-int8 is slower than fp32 (2 × its time, both in turns), so it is not preferred here."
     assert (sentence in seen.text) == slower
     assert f"it would serve {first} first" in seen.text
+    above = "The figures above are student int8's; this host would serve cpu-fp32 first, whose figures are those of student fp32 below"
+    assert (above in seen.text) == slower
     assert seen.table("Quality on the test data").row("to fp32")[3] == words.ratio(1 / times_as_fast)
     assert f"would serve {first} first" in str(found.table().caption)
     assert f"would serve {first} first" in found.files()["model-card.md"].decode()
