@@ -99,7 +99,7 @@ reference: install ## docs/recipe.md, each key of a recipe, from the code
 serve: install ## serve the shipped model on 127.0.0.1:3000
 	$(BIN)/joulebox serve $(PACKAGE)
 
-teacher: install data ## train the teacher of the shipped model anew (most of an hour on two cores; what was interrupted goes on)
+teacher: install data ## train the teacher of the shipped model anew (two of them, an hour each on two cores; what was interrupted goes on)
 	$(BIN)/joulebox teacher $(RECIPE)
 
 package: install data ## build the shipped model package anew, under its full gate, and the picture of it
