@@ -17,7 +17,7 @@ from joulebox_build.data.corruption import check_corruptions
 from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
-from joulebox_build.judge.baseline import suitable
+from joulebox_build.judge.baseline import check_memory, suitable
 from joulebox_build.provenance import code_of, libraries, stage_code
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
@@ -181,7 +181,8 @@ def with_profile(job: Job, profile: Profile) -> Job:
     members = recipe.teacher.members[: profile.distill.members]
     files = {str(member.file): find_member(recipe, member) for member in members}
     check_corruptions(profile.corruptions, data.train.inputs)
-    suitable(profile.baselines, data.train.inputs, job.given)
+    for baseline in suitable(profile.baselines, data.train.inputs, job.given):
+        check_memory(baseline, len(data.train), job.given, profile.distill.memory_mib)
     parts = {f"baselines: samples of {each.kind}": each.samples for each in profile.baselines or ()}
     for key, samples in {"distill.samples": profile.distill.samples, **parts}.items():
         check_part(key, data.train.first(samples).labels, data.labels)

@@ -100,7 +100,7 @@ def make(job: Job) -> Made:
 def held(job: Job, made: Made, split: SplitName) -> list[GateResult]:
     """How the int8 student, and each other form that ships, stands against the gate on a split."""
     int8, cost = _figures(job, made, made.int8, split), steps.cost(job, made.int8)
-    best = max(made.baselines, key=lambda model: steps.accuracy(job, model, split))
+    best = max(made.baselines, key=lambda model: steps.accuracy(job, model, "validation"))
     candidate = gate.Candidate(
         quality=int8.quality,
         cost=cost,
@@ -160,13 +160,12 @@ def pack(built: Built, out: Path) -> Package:
     job, made, report = built.job, built.made, built.report
     if not report.passed:
         raise GateError(gate.explain(report.gate))
+    golden = golden_samples(job.data.validation.inputs, job.recipe.golden.samples, seed=job.recipe.seed)
     content = Content(
         labels=job.data.labels,
         variants={name: model.content for name, model in made.variants.items()},
         given=job.given,
-        golden=golden_samples(
-            job.given.encode(job.data.validation.inputs), job.recipe.golden.samples, seed=job.recipe.seed
-        ),
+        golden=job.given.encode(golden),
         temperature=made.temperatures[made.int8.name],
         gate=gate.repeatable(report.gate),
         made_of=report.made_of,

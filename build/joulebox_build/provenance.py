@@ -6,6 +6,7 @@ import ast
 import functools
 import importlib.util
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def code_of(path: Path) -> str:
             continue
         content = file.read_bytes()
         found[name] = sha256(content)
-        names = _imported(content)
+        names = _imported(content, Path(name).parent.parts)
         ours.update(name for name in names if name.partition(".")[0] in OURS)
         ahead += [path.parent / f"{name.replace('.', '/')}.py" for name in names]
         ahead += [path.parent / name.replace(".", "/") / "__init__.py" for name in names]
@@ -107,14 +108,19 @@ def _imports(content: bytes) -> list[str]:
     return [name for name in _imported(content) if name.partition(".")[0] in OURS]
 
 
-def _imported(content: bytes) -> list[str]:
-    """The modules that Python source imports, and what it imports from them, which may be modules as well."""
+def _imported(content: bytes, package: Sequence[str] = ()) -> list[str]:
+    """The modules that Python source imports, and what it imports from them, which may be modules as well.
+
+    Args:
+        package: the names of the package that the source lies in, on which `from .near import x` depends.
+    """
     names: list[str] = []
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
             names += [module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)]
     return [name for name in names if name]
 

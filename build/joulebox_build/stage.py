@@ -28,7 +28,7 @@ from joulebox_build.errors import BuildError
 from joulebox_build.provenance import libraries, machine
 from joulebox_build.spending import Spending, Spent
 
-SIZE_MAX = 2 * 2**30  # bytes
+SIZE_MAX = 10 * 2**30  # bytes
 LEFTOVER_AGE_S = 24 * 3600.0  # what a killed build left aside is removed after that
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 INDEX = "stage.json"
@@ -39,17 +39,22 @@ Make = Callable[[Path], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
-class Artifact:
-    """What a stage made: file name to content."""
+class Ran:
+    """A stage that was run, without what it made: a search logs thousands."""
 
     stage: str
     of: str  # what the stage was run on, for people; empty where there is only one
     key: str
-    files: Mapping[str, bytes]
     cached: bool
     seconds: float  # to make it, or to read it
-    nested: bool  # run while another stage was made
     spent: Spent  # on making it, whenever that was, attempts that were cut off included
+
+
+@dataclass(frozen=True)
+class Artifact(Ran):
+    """What a stage made: file name to content."""
+
+    files: Mapping[str, bytes]
 
     @property
     def digest(self) -> str:
@@ -67,15 +72,14 @@ class Stages:
         folder: Path | None = None,
         *,
         size_max: int = SIZE_MAX,
-        say: Callable[[Artifact], None] = lambda _: None,
+        say: Callable[[Ran], None] = lambda _: None,
         spending: Spending | None = None,
     ) -> None:
-        self._folder = folder or default_folder()
+        self.folder = folder or default_folder()
         self._spending = spending or Spending(())
         self._size_max = size_max
         self._say = say
-        self._open = 0  # stages that are being made
-        self.log: list[Artifact] = []
+        self.log: list[Ran] = []
 
     def run(
         self, stage: str, code: Mapping[str, str], inputs: Mapping[str, Any], make: Make, *, of: str = ""
@@ -97,35 +101,31 @@ class Stages:
         }
         key = sha256(canonical(described))[:32]
         started = time.monotonic()
-        entry = self._folder / f"{stage}-{key}"
+        entry = self.folder / f"{stage}-{key}"
         with self._room(), self._locked(key):
             found = _read(entry)
-            files, spent = found or self._make(entry, described, make, self._folder / f".scratch-{stage}-{key}")
-        self._shrink()
-        artifact = Artifact(stage, of, key, files, found is not None, time.monotonic() - started, self._open > 0, spent)
-        again = artifact.cached and any(each.key == key for each in self.log)
-        self.log.append(artifact)
+            files, spent = found or self._make(entry, described, make, self.folder / f".scratch-{stage}-{key}")
+            self._shrink()
+        ran = Ran(stage, of, key, found is not None, time.monotonic() - started, spent)
+        again = ran.cached and any(each.key == key for each in self.log)
+        self.log.append(ran)
         if not again:
-            self._say(artifact)
-        return artifact
+            self._say(ran)
+        return Artifact(**vars(ran), files=files)
 
-    def once(self) -> list[Artifact]:
-        """The log, with each artifact as it was first had."""
-        first: dict[str, Artifact] = {}
-        for artifact in self.log:
-            first.setdefault(artifact.key, artifact)
+    def once(self) -> list[Ran]:
+        """The log, with each stage as it was first run."""
+        first: dict[str, Ran] = {}
+        for ran in self.log:
+            first.setdefault(ran.key, ran)
         return list(first.values())
 
     def _make(
         self, entry: Path, described: Mapping[str, Any], make: Make, scratch: Path
     ) -> tuple[Mapping[str, bytes], Spent]:
         scratch.mkdir(parents=True, exist_ok=True)
-        self._open += 1
-        try:
-            with self._spending.watch(scratch / SPENT) as spent:
-                files = make(scratch)
-        finally:
-            self._open -= 1
+        with self._spending.watch(scratch / SPENT) as spent:
+            files = make(scratch)
         _place(entry, files, {**described, "spent": spent.as_json()})
         shutil.rmtree(scratch, ignore_errors=True)  # another build may have made room
         return files, spent
@@ -134,11 +134,11 @@ class Stages:
     def _locked(self, key: str) -> Generator[None]:
         """The key's own byte of one lock file: a stage may run others meanwhile, and shares its lock with none of them."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / ".lock").open("w")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / ".lock").open("w")
         except OSError as error:
             raise BuildError(
-                f"the cache {self._folder} cannot be written ({error.strerror}); set JOULEBOX_CACHE to a folder that can"
+                f"the cache {self.folder} cannot be written ({error.strerror}); set JOULEBOX_CACHE to a folder that can"
             ) from error
         with lock:
             fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, _one_byte(int(key[:15], 16)))
@@ -152,7 +152,7 @@ class Stages:
             if error.errno not in FULL:
                 raise
             raise BuildError(
-                f"{error.filename or self._folder} cannot be written ({error.strerror}); make room, or set JOULEBOX_CACHE and "
+                f"{error.filename or self.folder} cannot be written ({error.strerror}); make room, or set JOULEBOX_CACHE and "
                 "TMPDIR to folders that have some: what was finished is kept"
             ) from error
 
@@ -163,7 +163,7 @@ class Stages:
         """
         now = time.time()
         entries: list[tuple[float, int, Path]] = []
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             try:
                 if path.is_dir():
                     age = path.stat().st_mtime

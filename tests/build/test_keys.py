@@ -65,6 +65,23 @@ def test_code_is_what_it_imports_of_ours(tmp_path: Path, monkeypatch: pytest.Mon
     assert code_of(data) != before
 
 
+@pytest.mark.parametrize(
+    "said", ["from .far import X", "from . import far", "from .deep import far", "from .deep.far import X"]
+)
+def test_code_is_what_a_package_beside_it_imports_from_near(tmp_path: Path, said: str) -> None:
+    data, far = tmp_path / "data.py", tmp_path / "parts" / ("deep" if "deep" in said else "") / "far.py"
+    far.parent.mkdir(parents=True)
+    (far.parent / "__init__.py").touch()
+    data.write_text("from parts import X\n", "utf-8")
+    (tmp_path / "parts" / "__init__.py").write_text(f"{said}\n", "utf-8")
+    digests: set[str] = set()
+    for content in ("X = 1\n", "X = 2\n", "from ..near import X\n"):
+        far.write_text(content, "utf-8")
+        digests.add(code_of(data))
+    (tmp_path / "parts" / "near.py").write_text("X = 3\n", "utf-8")
+    assert len(digests | {code_of(data)}) == (4 if "deep" in said else 3)
+
+
 def test_a_teacher_that_reads_its_samples_in_another_way_is_another_teacher(
     folder: Path, tmp_path: Path, write_recipe: Any
 ) -> None:

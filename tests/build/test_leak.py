@@ -18,6 +18,7 @@ from joulebox_build.recipe import load_recipe
 from joulebox_build.search import trial
 from joulebox_build.stage import Stages
 from joulebox_build.steps.artifacts import HISTORY, PRUNING
+from stagefiles import files_of
 
 
 class TestDataRead(Exception):
@@ -112,7 +113,9 @@ CHOSEN_ON = {HISTORY, PRUNING}  # has accuracies on validation data
 def trained(job: Job) -> dict[tuple[str, str], dict[str, bytes]]:
     """By stage and what it was run on: what it made, but for its accuracies."""
     return {
-        (made.stage, made.of): {name: content for name, content in made.files.items() if name not in CHOSEN_ON}
+        (made.stage, made.of): {
+            name: content for name, content in files_of(job.stages, made).items() if name not in CHOSEN_ON
+        }
         for made in job.stages.once()
         if made.stage in TRAINED
     }

@@ -202,12 +202,12 @@ def test_each_stage_is_listed_once_and_what_led_to_the_shipped_files_is_summed_a
     assert (found["evidence_stages"], found["evidence_joules"]) == (["answer", "distill"], 4.0)
 
 
-def test_a_stage_within_another_is_not_listed_beside_it(cache: Path) -> None:
-    stages = Stages(cache)
-
-    def outer(_: Path) -> dict[str, bytes]:
-        return stages.run("answer", {}, {}, lambda _: {"file": b""}).files
-
-    stages.run("calibrate", {}, {}, outer)
-    assert [made.stage for made in stages.log] == ["answer", "calibrate"]
-    assert [stage["stage"] for stage in making(stages.log, ())["stages"]] == ["calibrate"]
+def test_joules_that_are_not_known_have_no_source(cache: Path) -> None:
+    Stages(cache).run("distill", {}, {}, lambda _: {"file": b""})
+    stages = Stages(cache, spending=Spending([Counting(COUNTER)]))
+    for name in ("distill", "export"):
+        stages.run(name, {}, {}, lambda _: {"file": b""})
+    found = making(stages.log, {ran.key for ran in stages.log})
+    assert [stage["joules"] for stage in found["stages"]] == [None, 2.0]
+    assert (found["training_joules"], found["training_source"]) == (None, "none")
+    assert (found["evidence_joules"], found["evidence_source"]) == (0, "none")

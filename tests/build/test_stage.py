@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from joulebox_build.errors import BuildError
-from joulebox_build.stage import Artifact, Stages
+from joulebox_build.stage import Artifact, Ran, Stages
 
 CODE = {"module": "0" * 64}
 
@@ -43,6 +43,13 @@ def test_a_second_run_with_the_same_inputs_takes_what_the_first_made(cache: Path
     assert (first.cached, second.cached, make.calls) == (False, True, 1)
     assert first.files == second.files
     assert first.digest == second.digest
+
+
+def test_what_was_made_is_not_kept_in_memory_by_the_log(cache: Path) -> None:
+    stages = Stages(cache)
+    for _ in range(2):
+        stages.run("stage", CODE, {}, Counting())
+    assert [type(ran) for ran in stages.log] == [Ran, Ran]
 
 
 def test_other_inputs_or_other_code_are_another_artifact(cache: Path) -> None:

@@ -26,6 +26,7 @@ from joulebox_build.steps import teach
 from joulebox_build.steps.artifacts import LOGITS, from_npy
 from joulebox_build.train.model import load_folder
 from joulebox_build.train.teacher import load_weights
+from stagefiles import files_of
 
 WEIGHTS, ONNX = {"weights": "teacher.safetensors", "seed": 3}, {"onnx": "teacher.onnx"}
 PAGE = Path(__file__).parents[2] / "docs/your-own-model.md"
@@ -65,7 +66,7 @@ def logits(job: Job) -> Any:
 
 def taught(built: Any) -> Any:
     (found,) = [each for each in built.job.stages.once() if each.stage == "teach" and each.of == "view 1"]
-    return from_npy(found.files[LOGITS]).astype(np.float32)
+    return from_npy(files_of(built.job.stages, found)[LOGITS]).astype(np.float32)
 
 
 def test_an_onnx_file_teaches(first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any) -> None:

@@ -21,7 +21,7 @@ from joulebox_build.judge.cost import energy_sources
 from joulebox_build.recipe import GivenRecipe, load_any_recipe
 from joulebox_build.report.report import Report
 from joulebox_build.spending import Spending
-from joulebox_build.stage import Artifact, Stages
+from joulebox_build.stage import Ran, Stages
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, such as models/fashion/recipe.yaml.", metavar="RECIPE")]
 Out = Annotated[
@@ -51,7 +51,7 @@ def build(recipe_path: RecipePath, out: Out, profile: ProfileName = "quick", as_
     _show(report, package, stages, as_json=as_json)
 
 
-def say(made: Artifact) -> None:
+def say(made: Ran) -> None:
     how = "cached" if made.cached else f"made in {made.seconds:.1f} s"
     named = f"{made.stage} ({made.of})" if made.of else made.stage
     Console(stderr=True, highlight=False).print(f"{named}: {how}")
@@ -76,7 +76,7 @@ def _as_json(report: Report | GivenReport, package: Package | None, stages: Stag
         "profile": report.profile,
         "version": package.manifest.version if package else None,
         "package": str(package.folder) if package else None,
-        "passed": report.passed,
+        "passed": package is not None,
         "gate": [result.model_dump() for result in report.gate],
         "models": [asdict(figures) for figures in report.models],
         "stages": [

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -102,6 +102,9 @@ class _Walk:
     def _begin(self) -> None:
         for tensor in self._graph.initializer:
             self._keep(tensor.name, onnx.numpy_helper.to_array(tensor).nbytes)
+        for sparse in self._graph.sparse_initializer:
+            parts = (sparse.values, sparse.indices)
+            self._keep(sparse.values.name, sum(onnx.numpy_helper.to_array(part).nbytes for part in parts))
         for value in self._graph.input:
             if value.name not in self._lies:
                 self._write(value.name, 0, callers=True)
@@ -120,8 +123,10 @@ class _Walk:
         elif self._shares(number, node):
             self._share(node)
         else:
-            self._weight_bytes += node.ByteSize() if node.domain == "ai.onnx.ml" else 0  # trees are attributes
             operator.buffers = [*given.values(), *(self._write(name, number) for name in written)]
+            if node.domain == "ai.onnx.ml":  # trees are attributes
+                operator.buffers.append(_Buffer(node.ByteSize(), constant=True))
+                self._weight_bytes += node.ByteSize()
         return operator
 
     def _shares(self, number: int, node: Any) -> bool:
@@ -179,4 +184,11 @@ def _sizes(model: onnx.ModelProto, sample: NDArray[Any]) -> dict[str, int]:
     session = ort.InferenceSession(every.SerializeToString(), options, providers=[PROVIDER])
     name = session.get_inputs()[0].name
     found = session.run(results, {name: sample})
-    return {name: sample.nbytes, **{key: value.nbytes for key, value in zip(results, found, strict=True)}}
+    return {name: sample.nbytes, **{key: _bytes(value) for key, value in zip(results, found, strict=True)}}
+
+
+def _bytes(value: Any) -> int:
+    """Of a tensor, a sequence of them, or an optional one that is none."""
+    if isinstance(value, list):
+        return sum(map(_bytes, cast("list[Any]", value)))
+    return 0 if value is None else value.nbytes

@@ -206,7 +206,7 @@ def _lineage(file: OnnxFile, samples: Path | None) -> dict[str, Any]:
 
 def _read_labels(path: Path) -> list[str]:
     try:
-        labels = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        labels = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError(f"{path} cannot be read: {error}; expected text, one label a line") from error
     if not 0 < len(labels) <= LABELS_MAX:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Sequence
 
 from joulebox_build.data.dataset import Inputs
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.recipe import Baseline
+
+MIB = 2**20
 
 
 def suitable(baselines: Sequence[Baseline] | None, inputs: Inputs, given: ModelInput) -> Sequence[Baseline]:
@@ -26,3 +30,23 @@ def suitable(baselines: Sequence[Baseline] | None, inputs: Inputs, given: ModelI
         if not texts and not numbers:
             raise RecipeError(f"baselines: {baseline.kind!r} takes FP32; the student takes {given.datatype}")
     return baselines
+
+
+def check_memory(baseline: Baseline, samples: int, given: ModelInput, memory_mib: int | None) -> None:
+    """Dense samples are all encoded at once, and standardised in a copy.
+
+    Args:
+        memory_mib: what may be held; what the machine has where absent.
+
+    Raises:
+        RecipeError: that is more than there is.
+    """
+    if baseline.kind == "tf-idf":
+        return
+    held = 2 * 4 * min(samples, baseline.samples or samples) * math.prod(given.shape)
+    limit = memory_mib * MIB if memory_mib else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if held > limit:
+        raise RecipeError(
+            f"baselines: {baseline.kind} would hold {math.ceil(held / MIB)} MiB of samples, at most {limit // MIB} MiB; "
+            f"set its samples to {limit * samples // held // 2} or fewer"
+        )

@@ -56,9 +56,10 @@ def measure(models: Sequence[bytes], sample: NDArray[Any], sources: Sources) -> 
     driver = Driver(lambda: [run(one, sample) for one in ready], items=1)
     meters, note = sources.meters, "; ".join(f"{meter.device.name}: {meter.device.note}" for meter in sources.meters)
     plan = plan_trial(meters, TURNS * WORK_S, work_s=WORK_S)
-    if plan.turns * plan.turn_s(driver) > LIMIT_S:
+    if meters and plan.turns * plan.turn_s(driver) > LIMIT_S:
         note = (
-            f"{', '.join(meter.device.name for meter in meters)} ticks too slowly for a build: `joulebox measure` tells"
+            f"{', '.join(meter.device.name for meter in meters)} would take over {LIMIT_S:.0f} s to tell, of a model that takes "
+            f"{driver.run_s:.2g} s, which is too long for a build: `joulebox measure` tells"
         )
         meters, plan = (), plan_trial((), TURNS * WORK_S, work_s=WORK_S)
     elif not meters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,7 +39,7 @@ def tolerance(
     Raises:
         GateError: its answers are another model's.
     """
-    cap, error = CAP * spread(reference), float(np.abs(actual - reference).max())
+    cap, error = _rounded(CAP * spread(reference), down=True), float(np.abs(actual - reference).max())
     if not 0 < cap < np.inf:
         raise GateError(
             f"fp32 answers all {len(reference)} golden samples alike, so that no variant can be told from another model; "
@@ -51,7 +52,15 @@ def tolerance(
         )
     _same_answers(variant, reference, actual, temperature)
     allowed = MARGIN[precision] * error + SLACK[precision] * float(np.abs(reference).max())
-    return float(f"{min(allowed, cap):.2g}")
+    return min(_rounded(allowed), cap)
+
+
+def _rounded(value: float, *, down: bool = False) -> float:
+    """To two digits, as the manifest has it."""
+    if not 0 < value < np.inf:
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{(math.floor if down else math.ceil)(value / unit) * unit:.2g}")
 
 
 def spread(reference: NDArray[np.float32]) -> float:

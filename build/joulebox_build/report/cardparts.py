@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
+HEADING = re.compile(r"#+\s+(.*?)\s*$")
+FENCES = ("```", "~~~")  # around code, of which no line is a heading
 
 
 def readme_of(folder: Path) -> str:
@@ -27,10 +28,19 @@ def card(name: str, parts: Mapping[str, str]) -> str:
 
 def sections(readme: str) -> dict[str, str]:
     """The text below each heading, by its words in lower case; what stands below the title has none."""
-    parts = HEADING.split(readme)
-    found = {heading.lower(): text.strip() for heading, text in zip(parts[1::2], parts[2::2], strict=True)}
-    title = parts[1].lower() if len(parts) > 1 else None
-    return {**found, "": parts[0].strip() if title is None else found[title]}
+    below: dict[str, list[str]] = {"": []}
+    name, fenced = "", False
+    for line in readme.splitlines():
+        fenced ^= line.lstrip().startswith(FENCES)
+        heading = None if fenced else HEADING.match(line)
+        if heading is None:
+            below[name].append(line)
+        else:
+            name = heading[1].lower()
+            below[name] = []
+    found = {name: "\n".join(lines).strip() for name, lines in below.items()}
+    title = next((name for name in found if name), "")
+    return {**found, "": found[title]}
 
 
 def said(readme: Mapping[str, str], heading: str) -> str:

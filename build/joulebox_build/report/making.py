@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from joulebox.energy import weakest
-from joulebox_build.stage import Artifact
+from joulebox_build.stage import Ran
 
 NOTE = (
     "Training is what led to the shipped files, also what was tried for int8 and not kept; evidence is the rest: studies, parts of "
@@ -16,7 +16,7 @@ NOTE = (
 )
 
 
-def making(log: Sequence[Artifact], shipped_by: Collection[str]) -> dict[str, Any]:
+def making(log: Sequence[Ran], shipped_by: Collection[str]) -> dict[str, Any]:
     """As JSON: each stage once, in the order of the build, and two sums: of those that made what is shipped, and of the rest.
 
     A stage that is in the cache shows what it took when it was made. The training of a given teacher is not in it.
@@ -26,8 +26,7 @@ def making(log: Sequence[Artifact], shipped_by: Collection[str]) -> dict[str, An
     """
     stages: dict[str, dict[str, Any]] = {}
     for made in log:
-        if not made.nested:
-            stages.setdefault(made.key, _stage(made))
+        stages.setdefault(made.key, _stage(made))
     training = [stage for key, stage in stages.items() if key in shipped_by]
     evidence = [stage for key, stage in stages.items() if key not in shipped_by]
     return {
@@ -39,15 +38,17 @@ def making(log: Sequence[Artifact], shipped_by: Collection[str]) -> dict[str, An
 
 
 def _whole(name: str, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    joules = _sum([stage["joules"] for stage in stages])
+    known = [] if joules is None else [stage["source"] for stage in stages]
     return {
         f"{name}_stages": sorted({stage["stage"] for stage in stages}),
         f"{name}_seconds": _sum([stage["seconds"] for stage in stages]),
-        f"{name}_joules": _sum([stage["joules"] for stage in stages]),
-        f"{name}_source": weakest(stage["source"] for stage in stages if stage["source"]),
+        f"{name}_joules": joules,
+        f"{name}_source": weakest(known),
     }
 
 
-def _stage(made: Artifact) -> dict[str, Any]:
+def _stage(made: Ran) -> dict[str, Any]:
     return {"stage": made.stage, "of": made.of, "key": made.key, **made.spent.as_json()}
 
 

@@ -12,6 +12,7 @@ from joulebox_build.packing.offer import Offer
 UNKNOWN = "unknown"
 UNMEASURED = "not measured"
 KILO = 1000
+NEXT = 999.5  # which in three digits is a thousand: said in the next unit
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -32,21 +33,21 @@ def size(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     for unit in ("B", "kB", "MB"):
-        if value < KILO:
-            return f"{value:.3g} {unit}"
+        if value < NEXT:
+            return f"{amount(value)} {unit}"
         value /= KILO
-    return f"{value:,.3g} GB"
+    return f"{amount(value)} GB"
 
 
 def time(value: float | None) -> str:
     """Seconds in a good unit, three digits."""
     if value is None:
         return UNKNOWN
-    if value < 1e-3:
-        return f"{1e6 * value:.3g} µs"
-    if value < 1:
-        return f"{1e3 * value:.3g} ms"
-    return f"{value:.3g} s" if value < 60 else f"{value / 60:,.3g} min"
+    if value < NEXT * 1e-6:
+        return f"{amount(1e6 * value)} µs"
+    if value < NEXT * 1e-3:
+        return f"{amount(1e3 * value)} ms"
+    return f"{amount(value)} s" if value < 60 else f"{amount(value / 60)} min"
 
 
 def joules(value: float | None) -> str:
@@ -60,7 +61,7 @@ def energy(cost: Mapping[str, Any]) -> str:
 
 
 def ratio(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:.3g} ×"
+    return UNKNOWN if value is None else f"{amount(value)} ×"
 
 
 def first_here(offer: Offer) -> str:
@@ -74,7 +75,7 @@ def first_here(offer: Offer) -> str:
 
 def beside(value: float, other: float) -> str:
     """How many times the other it is, or what part of it."""
-    return f"1/{other / value:.3g} of" if value < other else f"{value / other:.3g} ×"
+    return f"1/{amount(other / value)} of" if value < other else f"{amount(value / other)} ×"
 
 
 def amount(value: float | None) -> str:

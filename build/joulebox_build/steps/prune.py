@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -88,13 +89,12 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         network, lesson = network_of(job, before), lesson_of(job, soft, tuning)
         right = partial(accuracy, network, lesson.validation, lesson.encode)  # as it is then
         plan = _planned(this, network, lesson, scratch / PLAN)
-        starts = {"size": asdict(size(network, job.given)), "accuracy": right()}
+        rounds = before.json(PRUNING) if PRUNING in before.files else [_size_and(network, job, accuracy=right())]
         remove(network, job.given, plan)
         tuned_layout(network)
-        cut = {"size": asdict(size(network, job.given)), "accuracy_untuned": right()}
+        cut = _size_and(network, job, accuracy_untuned=right())
         with bar(f"pruned student, round {this.number + 1} of {this.settings.rounds}", tuning.epochs) as progress:
             history = fit(network, lesson, tuning, progress, scratch / CHECKPOINT)
-        rounds = before.json(PRUNING) if PRUNING in before.files else [starts]
         plans: list[Plan] = before.json(PLAN) if PLAN in before.files else []
         weights = {name: value.contiguous() for name, value in network.state_dict().items()}
         return {
@@ -105,6 +105,10 @@ def _run(this: _Round, soft: Sequence[Artifact]) -> Artifact:
         }
 
     return job.run("prune", inputs, make, of=f"round {this.number + 1}")
+
+
+def _size_and(network: nn.Module, job: Job, **figures: float) -> dict[str, Any]:
+    return {"size": asdict(size(network, job.given)), **figures}
 
 
 def _planned(this: _Round, network: nn.Module, lesson: Lesson, kept: Path) -> Plan:

@@ -16,6 +16,7 @@ from joulebox_build.stage import Artifact
 from joulebox_build.steps.judge import accuracy
 from joulebox_build.steps.student import Pupil, fp32, trained
 from joulebox_build.steps.teach import pupils_of, views_seen
+from joulebox_build.train.fit import batch_sizes
 
 SUBSET = 2  # draws parts of the data from numbers of their own
 
@@ -35,12 +36,14 @@ def gain_arms(job: Job, soft: Sequence[Artifact]) -> tuple[list[Model], list[Mod
     if plan is None:
         return None
     settings = job.profile.distill.model_copy(update={"epochs": plan.epochs})
+    views = min(views_seen(settings), views_seen(job.profile.distill))  # of which the teacher was asked
+    apart = settings.without_teacher().model_copy(update={"views": views})
     taught: list[Model] = []
     alone: list[Model] = []
     for seed in _seeds(job, plan):
         pupil = Pupil(settings, seed, pupils_of(job, settings), f"with the teacher, seed {seed}")
-        taught.append(_model(job, soft[: views_seen(settings)], pupil))
-        pupil = Pupil(settings.without_teacher(), seed, job.train, f"without a teacher, seed {seed}")
+        taught.append(_model(job, soft[:views], pupil))
+        pupil = Pupil(apart, seed, job.train, f"without a teacher, seed {seed}")
         alone.append(_model(job, (), pupil))
     return taught, alone
 
@@ -81,7 +84,8 @@ def _seeds(job: Job, plan: GainStudy) -> range:
 
 def _trial(job: Job, plan: DataEfficiency, fraction: float) -> Trial:
     part = _part(job, fraction)
-    epochs = max(1, round(plan.epochs * len(job.train) / len(part)))
+    batch = job.profile.distill.batch
+    epochs = max(1, round(plan.epochs * len(batch_sizes(len(job.train), batch)) / len(batch_sizes(len(part), batch))))
     settings = job.profile.distill.without_teacher().model_copy(update={"epochs": epochs})
     pupil = Pupil(settings, job.recipe.seed, part, f"on {fraction:.0%} of the data")
     return Trial(_model(job, (), pupil), fraction, len(part))

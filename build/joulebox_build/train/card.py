@@ -27,14 +27,14 @@ class Card:
 def write_card(recipe: Recipe, member: Member, training: Training, card: Card) -> Path:
     """Beside the weights, under their name."""
     weights = recipe.path(member.file)
-    host = describe_host(os.environ)
+    where = machine()["cuda"] or f"{machine()['threads']} threads of {describe_host(os.environ).cpu}"
     rows = [
         *((f"{split} accuracy", f"{part:.2%} of {count:,}") for split, (part, count) in card.accuracy.items()),
         ("parameters", f"{card.parameters:,}"),
         ("file", f"`{weights.name}`, {weights.stat().st_size:,} bytes"),
         ("training samples", f"{card.samples:,}, augmented one by one by `{recipe.data}`"),
         ("schedule", f"{training.describe()}, seed {member.seed}"),
-        ("wall time", f"{card.seconds / 60:.0f} minutes on {machine()['threads']} threads of {host.cpu}"),
+        ("wall time", f"{card.seconds / 60:.0f} minutes on {where}"),
         ("made with", f"torch {libraries()['torch']}"),
     ]
     lines = [

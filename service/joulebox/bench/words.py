@@ -19,9 +19,10 @@ def milliseconds(value: float | None) -> str:
 
 
 def scaled_joules(value: float) -> str:
-    """In the largest unit that leaves a digit before the point."""
+    """Three digits, in the largest unit that leaves one before the point."""
     unit, factor = _unit(value)
-    return f"{value * factor:.3g} {unit}"
+    scaled = value * factor
+    return f"{scaled:,.0f} {unit}" if scaled >= 100 else f"{scaled:.3g} {unit}"
 
 
 def joules_and_half(value: float, ci95: tuple[float, float] | None) -> str:
@@ -39,4 +40,4 @@ def plus_minus(value: float, error: float) -> str:
 
 
 def _unit(value: float) -> tuple[str, float]:
-    return next(((unit, factor) for unit, factor in UNITS if value * factor >= 1), ("nJ", 1e9))
+    return next(((unit, factor) for unit, factor in UNITS if value * factor >= 0.9995), ("nJ", 1e9))

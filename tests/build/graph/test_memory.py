@@ -6,7 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from joulebox_build.data.encode import ModelInput
 from joulebox_build.graph.memory import Memory, memory
+from joulebox_build.judge import boosting
 
 FLOAT, BYTE = onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8
 SAMPLE = np.zeros((1, 10), np.float32)  # 40 bytes
@@ -141,3 +143,35 @@ def test_members_of_a_teacher_run_one_after_another() -> None:
     one, two = memory([content], SAMPLE), memory([content, content], SAMPLE)
     assert two.peak_activation_bytes == one.peak_activation_bytes == pytest.approx(80)
     assert two.moved_bytes == 2 * one.moved_bytes
+
+
+def test_trees_lie_in_their_operator_and_are_read_with_it() -> None:
+    """Gradient boosting is one operator, whose trees are attributes: what it moves is never less than its weights."""
+    inputs = np.random.default_rng(0).random((60, 10)).astype(np.float32)
+    model = boosting.fit_boosting(inputs, (inputs[:, 0] > 0.5).astype(np.int64), iterations=3)
+    content = boosting.to_onnx(model, ModelInput("x", "FP32", (10,), np.asarray))
+    found = memory([content], SAMPLE)
+    assert 100 < found.weight_bytes < len(content)
+    assert found.moved_bytes > found.weight_bytes
+
+
+def test_a_sequence_counts_as_its_tensors_do() -> None:
+    split = [
+        node("SplitToSequence", ["x"], ["s"], axis=1, keepdims=0),
+        node("ConcatFromSequence", ["s"], ["y"], axis=0),
+    ]
+    assert used(split).peak_activation_bytes == 40 + 40
+
+
+def test_a_sparse_weight_counts_values_and_places() -> None:
+    values = onnx.numpy_helper.from_array(np.ones(2, np.float32), "w")
+    places = onnx.numpy_helper.from_array(np.asarray([3, 7]), "w places")
+    graph = onnx.helper.make_graph(
+        [node("Add", ["x", "w"], ["y"])],
+        "model",
+        [onnx.helper.make_tensor_value_info("x", FLOAT, ["batch", 10])],
+        [onnx.ValueInfoProto(name="y")],
+        sparse_initializer=[onnx.helper.make_sparse_tensor(values, places, [10])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    assert memory([model.SerializeToString()], SAMPLE).weight_bytes == 2 * 4 + 2 * 8

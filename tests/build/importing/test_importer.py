@@ -240,7 +240,7 @@ def test_a_model_that_draws_random_numbers_is_taken_where_the_samples_leave_them
 
 
 def test_labels_make_a_classifier_of_it(onnx_models: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_text("bad\nso-so\n\ngood\n", "utf-8")
+    (tmp_path / "labels.txt").write_text("bad\nso-so\n\ngood\n", "utf-8-sig")  # as Windows writes it
     made = onnx_models.tokens(tmp_path)
     manifest = import_onnx(made, "tokens", tmp_path / "out", Given(labels=tmp_path / "labels.txt")).package.manifest
     assert manifest.labels == ["bad", "so-so", "good"]

@@ -7,11 +7,23 @@ from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import DataError, RecipeError
 from joulebox_build.graph.inference import outputs
 from joulebox_build.judge import boosting, linear
-from joulebox_build.judge.baseline import suitable
+from joulebox_build.judge.baseline import check_memory, suitable
 from joulebox_build.judge.tfidf import TfIdf
 from joulebox_build.recipe import Baseline
 
 GIVEN = ModelInput("image", "FP32", (1, 3, 2), np.asarray)
+
+
+def test_one_that_would_hold_more_memory_than_there_is_is_refused_by_how_much() -> None:
+    large = ModelInput("image", "FP32", (3, 1024, 1024), np.asarray)
+    plain = Baseline(kind="logistic-regression")
+    said = r"logistic-regression would hold 24000 MiB of samples, at most 1000 MiB; set its samples to 20 or fewer"
+    with pytest.raises(RecipeError, match=said):
+        check_memory(plain, 1000, large, 1000)
+    with pytest.raises(RecipeError, match="set its samples to"):
+        check_memory(plain, 10**9, large, None)
+    check_memory(Baseline(kind="logistic-regression", samples=20), 1000, large, 1000)
+    check_memory(Baseline(kind="tf-idf"), 10**9, large, 1)
 
 
 def samples(classes: int, count: int = 300) -> tuple[np.ndarray, np.ndarray]:

@@ -88,8 +88,15 @@ def test_a_counter_too_slow_for_a_build_is_left_to_another_command(model: bytes,
     cost = measured(model)
     assert laid.zone.exists()
     assert (cost.joules_per_inference, cost.energy_source) == (None, "none")
-    assert cost.energy_note == "cpu-package-0 ticks too slowly for a build: `joulebox measure` tells"
+    assert cost.energy_note.startswith("cpu-package-0 would take over 30 s to tell, of a model that takes ")
+    assert cost.energy_note.endswith("which is too long for a build: `joulebox measure` tells")
     assert cost.latency_median_s > 0
+
+
+def test_without_any_source_a_slow_model_blames_no_device(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOULEBOX_CPU_WATTS", "off")
+    monkeypatch.setattr(costs, "LIMIT_S", 0.0)  # as if it took long
+    assert measured(model).energy_note.startswith("nvml: switched off")
 
 
 def test_a_wrong_setting_is_the_users_fault(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

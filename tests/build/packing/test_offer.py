@@ -11,13 +11,14 @@ from joulebox_build.finished import MODEL, Model
 from joulebox_build.packing.offer import Offer, for_cpu, offer
 from joulebox_build.recipe.variants import VariantName
 from joulebox_build.report.words import first_here
+from joulebox_build.spending import Spent
 from joulebox_build.stage import Artifact
 
 FP32_S = 1e-4
 
 
 def model(name: str, size: int) -> Model:
-    made = Artifact("variant", name, "key", {MODEL: bytes(size)}, cached=False, seconds=0.0, nested=False, spent=None)
+    made = Artifact("variant", name, "key", cached=False, seconds=0.0, spent=Spent(), files={MODEL: bytes(size)})
     return Model(f"student {name}", (made,), 10, ModelInput("x", "FP32", (1,), lambda found: found))
 
 

@@ -32,6 +32,22 @@ def test_an_error_beyond_two_fifths_of_the_spread_is_refused_and_one_below_gets_
 
 
 @pytest.mark.parametrize("precision", MARGIN)
+@given(part=st.floats(0, 1), scale=st.floats(0.01, 100))
+def test_what_it_lets_through_is_never_refused_on_the_very_host_nor_above_the_cap(
+    precision: str, part: float, scale: float
+) -> None:
+    reference = REFERENCE * np.float32(scale)
+    actual = reference + np.float32(part * CAP * spread(reference))
+    error = float(np.abs(actual - reference).max())
+    try:
+        allowed = tolerance("cpu-int8", precision, reference, actual)
+    except GateError:
+        assert error > 0.9 * CAP * spread(reference)
+    else:
+        assert error <= allowed <= CAP * spread(reference)
+
+
+@pytest.mark.parametrize("precision", MARGIN)
 @given(reference=LOGITS, data=st.data())
 def test_what_does_not_look_at_its_input_never_passes(
     precision: str, reference: np.ndarray, data: st.DataObject

@@ -53,6 +53,12 @@ def test_what_people_said_is_taken_over_and_what_they_did_not_is_said_to_be_miss
     assert found["caveats and recommendations"].startswith("Not said")
 
 
+def test_a_comment_in_a_readmes_code_is_no_heading() -> None:
+    code = "Run it:\n\n```sh\n# install\nmake install\n```"
+    found = sections(f"# stripes\n\nStripes.\n\n## Intended use\n\n{code}\n\n## Factors\n\nNone.\n")
+    assert found == {"": "Stripes.", "stripes": "Stripes.", "intended use": code, "factors": "None."}
+
+
 def test_without_a_readme_there_is_a_card_still(content: dict[str, Any]) -> None:
     assert sections(model_card(content, ""))["intended use"].startswith("Not said")
 

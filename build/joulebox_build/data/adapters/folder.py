@@ -69,8 +69,7 @@ def list_images(path: Path) -> dict[str, Listed]:
         DataError: it cannot be read, or a class is empty or missing in a part.
     """
     try:
-        inside = {each.name.lower(): each for each in path.iterdir() if each.is_dir()}
-        found = {part: _list(inside[name]) for part, names in PARTS.items() for name in names if name in inside}
+        found = {part: _list(folder) for part, folder in _parts(path).items()}
         listed = found if "train" in found else {"train": _list(path, leave_out=UNLABELLED)}
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}; expected a folder of images by class") from error
@@ -89,6 +88,20 @@ def list_images(path: Path) -> dict[str, Listed]:
                 f"{path}: {where} has no image of class {missing[0]!r}; every class needs some in each part"
             )
     return listed
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """The folders that are parts of the data, by the part's name."""
+    found: dict[str, Path] = {}
+    parts = {name: part for part, names in PARTS.items() for name in names}
+    for folder in sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in parts):
+        part = parts[folder.name.lower()]
+        if part in found:
+            raise DataError(
+                f"{path} has two folders for {part}, {found[part].name} and {folder.name}; put all its classes into one"
+            )
+        found[part] = folder
+    return found
 
 
 def list_unlabelled(path: Path) -> Listed:
@@ -117,7 +130,8 @@ def _list(path: Path, *, leave_out: Sequence[str] = ()) -> Listed:
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
 @dataclass(frozen=True)

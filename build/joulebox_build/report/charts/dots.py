@@ -31,7 +31,7 @@ def dots(groups: Sequence[Group], overall: float, title: str) -> Markup:
     shown = sorted(groups, key=lambda group: (group.accuracy, group.name))
     left = beside([group.name for group in shown])
     bottom = TOP + ROW * len(shown)
-    ends = [end for group in shown for end in (*group.ci95, group.other or group.accuracy)]
+    ends = [end for group in shown for end in (*group.ci95, group.accuracy if group.other is None else group.other)]
     scale = around([*ends, overall], left, RIGHT, margin=0.04)
     scale = Scale(max(0.0, scale.low), min(1.0, scale.high), left, RIGHT)
     picture = chart(bottom + 34, f"{title}: {'; '.join(f'{group.name} {group.accuracy:.1%}' for group in shown)}")

@@ -50,6 +50,22 @@ def test_parts_that_are_there_are_kept_and_only_missing_ones_are_drawn(tmp_path:
     assert [len(split) for split in data.splits().values()] == [34, 6, 6]
 
 
+def test_two_folders_of_one_part_are_refused(tmp_path: Path) -> None:
+    for part in ("train", "val", "Validation"):
+        lay(tmp_path / part, 4)
+    with pytest.raises(
+        DataError, match=r"two folders for validation, Validation and val; put all its classes into one"
+    ):
+        read_folder(tmp_path, PREPROCESS)
+
+
+def test_files_in_hidden_folders_are_passed_over(place: Path) -> None:
+    copies = place / "cats" / ".ipynb_checkpoints"
+    copies.mkdir()
+    (copies / "0-checkpoint.png").write_bytes((place / "cats" / "0.png").read_bytes())
+    assert sum(map(len, read_folder(place, PREPROCESS).splits().values())) == 24
+
+
 @pytest.mark.parametrize(("train", "validation"), [("Train", "Val"), ("training", "VALIDATION")])
 def test_parts_may_be_written_otherwise(tmp_path: Path, train: str, validation: str) -> None:
     lay(tmp_path / train, 20)

@@ -80,6 +80,14 @@ def test_the_matrix_says_each_count_that_is_not_zero() -> None:
     assert "0" not in texts
 
 
+def test_a_teacher_that_is_never_right_on_a_group_lies_on_the_scale() -> None:
+    root = ET.fromstring(dots([Group("x", 9, 0.9, [0.8, 1], other=0.0)], 0.9, "by class"))
+    (teacher,) = root.iter("polygon")
+    (axis,) = (element for element in root.iter("text") if element.text == "0 %")
+    left = float(str(teacher.get("points")).partition(",")[0])
+    assert left == pytest.approx(float(str(axis.get("x"))) - 3.5, abs=0.1)
+
+
 def test_groups_stand_worst_first() -> None:
     root = ET.fromstring(dots([Group("good", 9, 0.9, [0.8, 1]), Group("bad", 9, 0.5, [0.4, 0.6])], 0.7, "by class"))
     texts = [element.text for element in root.iter("text")]
