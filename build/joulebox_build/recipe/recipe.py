@@ -74,7 +74,7 @@ class Recipe(Section):
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     """Of all that is drawn: weights, orders, views, golden samples."""
     model: Path
-    """A file beside the recipe that defines `teacher()` and `student()`."""
+    """A file beside the recipe that defines `student()`, and where a teacher has weights `teacher()`."""
     data: Path
     """A file beside the recipe that defines `load()` and `augment()`."""
     preprocess: Preprocess | None = None

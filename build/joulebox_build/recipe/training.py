@@ -113,7 +113,7 @@ class Member(Section):
     weights: Path | None = None
     """Of `teacher()`, as `joulebox teacher` makes them (safetensors)."""
     onnx: Path | None = None
-    """A finished model of one input, which the student takes as well, and logits; instead of weights."""
+    """A finished model of one input, the student's or what `teacher_encode()` makes, and logits; instead of weights."""
     seed: Annotated[int, Ge(0), Lt(2**31)] = 0
     """Of its training; members need different ones."""
 
