@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from joulebox_build.data.dataset import Dataset, Split
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.judge.baseline import check_memory, suitable
-from joulebox_build.provenance import code_of, libraries, stage_code
+from joulebox_build.provenance import code_of, libraries, stage_code, tokenizers
 from joulebox_build.recipe import Member, Profile, Recipe
 from joulebox_build.stage import Artifact, Make, Stages
 from joulebox_build.train.fit import Epoch
@@ -29,10 +28,12 @@ from joulebox_build.train.teacher import load_weights
 
 STAGES = {  # stage to its steps, and to the modules with its code, of which those that they import count too
     "teacher": ("steps.teach", "train.teacher"),
-    "teach": ("steps.teach", "graph.inference", "train.views"),
+    "teach": ("steps.teach", "data.encode", "graph.inference", "train.views"),
     "distill": ("steps.student", "steps.teach", "train.distill", "train.fit", "train.hints", "train.views"),
     "prune": (
         "steps.prune",
+        "steps.student",
+        "steps.teach",
         "compress.prune",
         "train.distill",
         "train.fit",
@@ -41,19 +42,29 @@ STAGES = {  # stage to its steps, and to the modules with its code, of which tho
         "judge.cost",
     ),
     "export": ("steps.student", "graph.export", "compress.channels"),
-    "qat": ("steps.quantize", "compress.qat", "train.distill", "train.fit", "train.views", "graph.export"),
+    "qat": (
+        "steps.quantize",
+        "steps.student",
+        "steps.teach",
+        "compress.channels",
+        "compress.qat",
+        "train.distill",
+        "train.fit",
+        "train.views",
+        "graph.export",
+    ),
     "quantize": ("steps.quantize", "compress.choice"),
     "variant": ("steps.variants", "compress.weights", "compress.halves"),
     "baseline": ("steps.baseline", "judge.linear", "judge.boosting", "judge.tfidf"),
-    "answer": ("steps.judge", "graph.inference"),
+    "answer": ("steps.judge", "data.encode", "graph.inference"),
     "calibrate": ("steps.judge", "judge.calibration"),
     "evaluate": ("steps.judge", "judge.quality"),
-    "corrupt": ("steps.judge", "data.corruption", "graph.inference"),
+    "corrupt": ("steps.judge", "data.corruption", "data.encode", "graph.inference"),
     "memory": ("steps.judge", "graph.memory"),
     "measure": ("steps.cost", "judge.cost"),
     "speedup": ("steps.cost", "judge.speed"),
     "duplicates": ("steps.judge", "data.dataset"),
-    "occlude": ("steps.occlusion", "judge.occlusion", "judge.calibration", "graph.inference"),
+    "occlude": ("steps.occlusion", "data.encode", "judge.occlusion", "judge.calibration", "graph.inference"),
 }
 IN_LINEAGE = (
     "teacher",
@@ -137,16 +148,8 @@ class Job:
             "teacher": [self.digests[str(member.file)] for member in self.members],
             "data": {name: self.digests[name] for name in (*self.data.splits(), "unlabelled") if name in self.digests},
             "stages": {stage: sha256(canonical(stage_code(*STAGES[stage]))) for stage in IN_LINEAGE},
-            "libraries": {**libraries(), **({} if self.folder.teacher_encode is None else _tokenizers())},
+            "libraries": {**libraries(), **({} if self.folder.teacher_encode is None else tokenizers())},
         }
-
-
-def _tokenizers() -> dict[str, str]:
-    """The version of what a teacher that encodes texts itself may do it with, where it is installed."""
-    try:
-        return {"tokenizers": version("tokenizers")}
-    except PackageNotFoundError:
-        return {}
 
 
 def open_job(recipe: Recipe, profile: str, stages: Stages) -> Job:

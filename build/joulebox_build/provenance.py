@@ -7,7 +7,7 @@ import functools
 import importlib.util
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,14 @@ HARMLESS = ("joulebox_build.errors", "joulebox_build.progress", "joulebox_build.
 def libraries() -> dict[str, str]:
     """The versions of what computes."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def tokenizers() -> dict[str, str]:
+    """The version of what a teacher that encodes texts itself may do it with, where it is installed."""
+    try:
+        return {"tokenizers": version("tokenizers")}
+    except PackageNotFoundError:
+        return {}
 
 
 @functools.cache

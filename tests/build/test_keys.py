@@ -12,8 +12,8 @@ from joulebox_build import steps
 from joulebox_build.commands.teacher import teacher
 from joulebox_build.given import steps as given_steps
 from joulebox_build.given.job import open_given
-from joulebox_build.job import Job, open_job
-from joulebox_build.provenance import code_of
+from joulebox_build.job import STAGES, Job, open_job
+from joulebox_build.provenance import code_of, stage_code
 from joulebox_build.recipe import load_any_recipe, load_recipe
 from joulebox_build.recipe.given import GivenRecipe
 from joulebox_build.stage import Stages
@@ -150,3 +150,24 @@ def test_a_given_student_of_other_weights_is_exported_anew(tmp_path: Path) -> No
         assert isinstance(loaded, GivenRecipe)
         digests.append(given_steps.fp32(open_given(loaded, "quick", Stages(tmp_path / "cache"))).digest)
     assert digests[0] != digests[1]
+
+
+def test_what_makes_tensors_of_samples_is_in_the_key_of_each_stage_that_does() -> None:
+    for stage in ("teach", "distill", "prune", "qat", "quantize", "baseline", "answer", "corrupt", "occlude"):
+        code = stage_code(*STAGES[stage])
+        assert {"joulebox_build.data.encode", "joulebox.preprocess.text"} <= set(code), stage
+    for stage in ("prune", "qat"):
+        assert {"joulebox_build.steps.student", "joulebox_build.steps.teach"} <= set(stage_code(*STAGES[stage])), stage
+
+
+def test_a_teacher_whose_texts_another_tokenizer_reads_is_another_teacher(
+    folder: Path, tmp_path: Path, write_recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, recipe = folder / "model.py", write_recipe(folder, lambda _: None)
+    encode = "\nimport numpy as np\ndef teacher_encode(images):\n    return (images / 255).astype(np.float32)\n"
+    model.write_text(model.read_text("utf-8") + encode, "utf-8")
+    digests: set[str] = set()
+    for version in ("0.22", "0.23"):
+        monkeypatch.setattr("joulebox_build.steps.teach.tokenizers", lambda version=version: {"tokenizers": version})
+        digests.add(steps.teacher(opened(recipe, tmp_path / "cache")).digest)
+    assert len(digests) == 2

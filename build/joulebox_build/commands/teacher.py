@@ -13,7 +13,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.files import replace_atomically
 from joulebox_build.judge.cost import energy_sources
 from joulebox_build.progress import bar
-from joulebox_build.provenance import code_of, sources
+from joulebox_build.provenance import code_of, sources, tokenizers
 from joulebox_build.recipe import Member, Recipe, load_recipe
 from joulebox_build.report import words
 from joulebox_build.spending import Spending, Spent
@@ -51,6 +51,7 @@ def _train(recipe: Recipe, member: Member, stages: Stages) -> Path:
     course = Course(folder, data, folder.teacher_input(given, data), training, member.seed)
     inputs = {
         "model": code_of(recipe.path(recipe.model)),
+        "libraries": {} if folder.teacher_encode is None else tokenizers(),
         "code": code_of(recipe.path(recipe.data)),
         "preprocess": recipe.preprocess and recipe.preprocess.model_dump(),
         "data": {name: split.digest() for name, split in data.splits().items()},

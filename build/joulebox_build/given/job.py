@@ -22,7 +22,7 @@ from joulebox_build.train.model import check_network, function_of, import_file
 STAGES = {  # as those of a job that trains
     "export": ("given.steps", "graph.export"),
     "quantize": ("given.steps", "compress.quantize", "compress.bias", "given.int8"),
-    "answer": ("given.steps", "graph.inference"),
+    "answer": ("given.steps", "data.encode", "graph.inference"),
     "speedup": ("steps.cost", "judge.speed"),
     "measure": ("steps.cost", "judge.cost"),
 }

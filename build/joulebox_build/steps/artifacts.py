@@ -31,12 +31,16 @@ TENSORRT = "tensorrt.onnx"
 def npy(array: NDArray[Any]) -> bytes:
     """The same bytes for the same array; `np.load` reads them."""
     content = BytesIO()
-    np.lib.format.write_array(content, array, allow_pickle=False)
+    np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
     return content.getvalue()
 
 
 def from_npy(content: bytes) -> NDArray[Any]:
-    return np.load(BytesIO(content))
+    """The array where it lies: it cannot be written to."""
+    file = BytesIO(content)
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return np.ndarray(shape, dtype, buffer=content, offset=file.tell())
 
 
 def as_json(value: Any) -> bytes:

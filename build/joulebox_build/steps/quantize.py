@@ -88,6 +88,7 @@ def _trained_on(job: Job, trained: Trained, settings: QuantizationAwareTraining)
     samples = job.train.first(job.profile.quantize.samples)
     inputs = {
         "model": job.digests["model"],
+        "options": dict(job.profile.student),
         "student": trained.student.digest,
         "logits": [artifact.digest for artifact in trained.soft],
         "data": [pupils_of(job, tuning).digest(), samples.digest(), job.digests["validation"]],

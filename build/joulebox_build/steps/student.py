@@ -127,5 +127,10 @@ def fp32(job: Job, trained: Artifact) -> Model:
         content, layers = export_named(network, job.given)
         return {MODEL: content, LAYERS: as_json(layers)}
 
-    inputs = {"model": job.digests["model"], "student": trained.digest, "input": described(job.given)}
+    inputs = {
+        "model": job.digests["model"],
+        "options": dict(job.profile.student),
+        "student": trained.digest,
+        "input": described(job.given),
+    }
     return Model("student fp32", (job.run("export", inputs, make),), parameters(network), job.given)

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from joulebox.package.digest import canonical, sha256
 from joulebox_build.data.dataset import Inputs, Split
 from joulebox_build.errors import RecipeError
 from joulebox_build.finished import MODEL, Model
 from joulebox_build.graph.inference import mean_outputs
 from joulebox_build.job import Job
 from joulebox_build.progress import bar
+from joulebox_build.provenance import tokenizers
 from joulebox_build.recipe import Distillation, Member
 from joulebox_build.stage import Artifact
 from joulebox_build.steps.artifacts import (
@@ -30,7 +32,8 @@ from joulebox_build.train.views import Mix, draw_mix, view
 def teacher(job: Job) -> Model:
     """The teacher's members as ONNX."""
     made = [_member(job, member) for member in job.members]
-    encoder = "" if job.folder.teacher_encode is None else job.digests["model"]
+    own = job.folder.teacher_encode is not None
+    encoder = sha256(canonical([job.digests["model"], tokenizers()])) if own else ""
     return Model("teacher", tuple(made), sum(each.json(FIGURES) for each in made), job.teacher_given, encoder)
 
 
