@@ -16,12 +16,11 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from joulebox_build.compress.calibrate import Ranges, calibrate
+from joulebox_build.compress.calibrate import Ranges
 from joulebox_build.graph.canonical import canonical_bytes
 from joulebox_build.graph.export import quiet
 from joulebox_build.graph.layers import named
@@ -87,16 +86,6 @@ def write(
             calibration_cache_path=known,
         )
         return canonical_bytes(_with_float_outputs(onnx.load(made)))
-
-
-def quantize(model: bytes, samples: NDArray[Any]) -> bytes:
-    """The fp32 ONNX model in int8 for CPUs, with no choice made: ranges from least to greatest value.
-
-    Args:
-        samples: encoded inputs `[N, ...]` whose activations set the ranges; of the training data.
-    """
-    prepared = prepare(model)
-    return write(prepared, calibrate(prepared, samples, np.asarray, "min-max"))
 
 
 def _as_tensors_data(ranges: Ranges) -> TensorsData:

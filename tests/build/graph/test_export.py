@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from joulebox_build.compress.quantize import quantize
+from int8 import quantize
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import RecipeError
 from joulebox_build.graph.canonical import canonical_bytes
@@ -75,7 +75,7 @@ import hashlib, numpy as np, torch
 from joulebox_build.data.encode import ModelInput
 from torch import nn
 from joulebox_build.graph.export import export
-from joulebox_build.compress.quantize import quantize
+from int8 import quantize
 torch.manual_seed(0)
 net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 3)).eval()
 model = export(net, ModelInput("image", "FP32", (1, 8, 8), np.asarray))

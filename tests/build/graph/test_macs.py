@@ -9,8 +9,8 @@ import torch
 import torch_pruning
 from torch import nn
 
+from int8 import quantize
 from joulebox_build.compress.channels import multiply_accumulates as of_network
-from joulebox_build.compress.quantize import quantize
 from joulebox_build.data.encode import ModelInput
 from joulebox_build.errors import BuildError
 from joulebox_build.graph.export import export
