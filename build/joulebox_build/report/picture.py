@@ -20,7 +20,7 @@ from joulebox.package import open_package
 from joulebox_build.files import replace_atomically
 
 INK = "#222222"
-COLOURS = ("#7f7f7f", "#1f77b4", "#2ca02c", "#d62728")
+COLOURS = ("#7f7f7f", "#1f77b4", "#2ca02c", "#d62728", "#9467bd")
 MARGIN = 0.25  # of the range, on each side: room for the labels
 
 
@@ -60,7 +60,7 @@ def _draw(points: Sequence[Point]) -> Figure:
             color=INK,
             fontsize=9,
         )
-    axes.margins(x=0.15, y=MARGIN)
+    axes.margins(MARGIN)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(alpha=0.25)
     axes.tick_params(which="both", colors=INK)
