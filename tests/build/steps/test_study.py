@@ -12,7 +12,7 @@ from joulebox_build.errors import RecipeError
 from joulebox_build.job import open_job
 from joulebox_build.judge.study import Study
 from joulebox_build.recipe import load_recipe
-from joulebox_build.stage import Stages
+from joulebox_build.stage import INDEX, Ran, Stages
 from stagefiles import files_of
 
 
@@ -50,6 +50,25 @@ def test_both_arms_are_trained_by_the_same_seeds_and_kept(
     again = run(cache, path)
     assert again[:2] == (study, points)
     assert all(made.cached for made in again[2].log)
+
+
+def test_both_arms_see_as_many_views_where_the_study_is_longer_than_the_build(
+    first_build: Any, folder: Path, tmp_path: Path, write_recipe: Any
+) -> None:
+    def longer(recipe: dict[str, Any]) -> None:
+        recipe["profiles"]["quick"]["distill"].update(epochs=2, views=4)
+        recipe["profiles"]["quick"]["study"] = {"seeds": 2, "epochs": 3}
+
+    cache = Path(shutil.copytree(first_build.cache, tmp_path / "copy"))
+    _, _, stages = run(cache, write_recipe(folder, longer))
+    asked = {ran.of: inputs_of(stages, ran) for ran in stages.log if ran.stage == "distill"}
+    assert len(asked) == 4
+    for of, inputs in asked.items():
+        assert (len(inputs["logits"]) if of.startswith("with the") else inputs["settings"]["views"]) == 2
+
+
+def inputs_of(stages: Stages, ran: Ran) -> dict[str, Any]:
+    return json.loads((stages.folder / f"{ran.stage}-{ran.key}" / INDEX).read_text("utf-8"))["inputs"]
 
 
 def test_a_study_of_no_teacher_is_refused(folder: Path, write_recipe: Any) -> None:
