@@ -86,7 +86,7 @@ def _trial(job: Job, plan: DataEfficiency, fraction: float) -> Trial:
     part = _part(job, fraction)
     batch = job.profile.distill.batch
     epochs = max(1, round(plan.epochs * len(batch_sizes(len(job.train), batch)) / len(batch_sizes(len(part), batch))))
-    seen = {"epochs": epochs, "views": min(job.profile.distill.views, epochs)}  # as a study's, which may have trained it
+    seen = {"epochs": epochs, "views": min(job.profile.distill.views, epochs)}  # a study may have trained the same
     settings = job.profile.distill.without_teacher().model_copy(update=seen)
     pupil = Pupil(settings, job.recipe.seed, part, f"on {fraction:.0%} of the data")
     return Trial(_model(job, (), pupil), fraction, len(part))
