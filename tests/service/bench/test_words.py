@@ -11,7 +11,7 @@ from joulebox.bench.words import joules_and_half, plus_minus, scaled_joules
 
 @pytest.mark.parametrize(
     ("joules", "said"),
-    [(3.21, "3.21 J"), (0.0042, "4.2 mJ"), (2.04e-4, "204 µJ"), (5e-9, "5 nJ"), (1234.0, "1.23e+03 J")],
+    [(3.21, "3.21 J"), (0.0042, "4.2 mJ"), (2.04e-4, "204 µJ"), (5e-9, "5 nJ"), (1234.0, "1,234 J")],
 )
 def test_joules_are_in_the_largest_unit_that_leaves_a_digit_before_the_point(joules: float, said: str) -> None:
     assert scaled_joules(joules) == said
