@@ -42,7 +42,9 @@ def installed(bento: Path, folder: Path, environment: dict[str, str]) -> Path:
 
 def check(client: httpx.Client, samples: list[tuple[bytes, str]], version: str) -> None:
     answers = [
-        client.post("/predict", content=image, headers={"content-type": "image/png"}).raise_for_status().json()
+        client.post("/models/fashion/predict", content=image, headers={"content-type": "image/png"})
+        .raise_for_status()
+        .json()
         for image, _ in samples
     ]
     right = [answer["label"] == label for answer, (_, label) in zip(answers, samples, strict=True)]

@@ -89,7 +89,7 @@ def test_bentoml_serve_at_the_root_serves_what_ships(
     root: Path, serve: Serve, samples: list[tuple[bytes, str]]
 ) -> None:
     with serve([str(BIN / "bentoml"), "serve", str(root)]) as client:
-        assert client.post("/predict", content=samples[0][0]).json()["label"] == samples[0][1]
+        assert client.post("/models/fashion/predict", content=samples[0][0]).json()["label"] == samples[0][1]
 
 
 def by_children() -> float:
