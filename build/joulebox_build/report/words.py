@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from joulebox.bench.words import joules_and_half, scaled_joules
+from joulebox.bench.words import joules_and_half, scaled_joules, three_digits
 from joulebox_build.packing.offer import Offer
 
 UNKNOWN = "unknown"
@@ -80,12 +79,7 @@ def beside(value: float, other: float) -> str:
 
 def amount(value: float | None) -> str:
     """Three digits of whatever unit stands beside it."""
-    if value is None:
-        return UNKNOWN
-    if abs(value) >= 100 or value == 0:
-        return f"{value:,.0f}"
-    digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
-    return digits.rstrip("0").rstrip(".")
+    return UNKNOWN if value is None else three_digits(value)
 
 
 def limit(value: float | None) -> str:

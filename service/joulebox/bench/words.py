@@ -11,18 +11,23 @@ def load_name(connections: int, rate: float | None) -> str:
     return f"{rate:,g}/s" if rate is not None else f"{connections} conn"
 
 
+def three_digits(value: float) -> str:
+    """Without an exponent, however large or small."""
+    if abs(value) >= 100 or value == 0:
+        return f"{value:,.0f}"
+    digits = f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return digits.rstrip("0").rstrip(".")
+
+
 def milliseconds(value: float | None) -> str:
     """Three digits; empty where there is none."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return "" if value is None else three_digits(value)
 
 
 def scaled_joules(value: float) -> str:
     """Three digits, in the largest unit that leaves one before the point."""
     unit, factor = _unit(value)
-    scaled = value * factor
-    return f"{scaled:,.0f} {unit}" if scaled >= 100 else f"{scaled:.3g} {unit}"
+    return f"{three_digits(value * factor)} {unit}"
 
 
 def joules_and_half(value: float, ci95: tuple[float, float] | None) -> str:
