@@ -132,7 +132,7 @@ class Stages:
 
     @contextmanager
     def _locked(self, key: str) -> Generator[None]:
-        """The key's own byte of one lock file: a stage may run others meanwhile, and shares its lock with none of them."""
+        """The key's own byte of one lock file: a build waits for who makes the same, and for nobody else."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / ".lock").open("w")
