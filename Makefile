@@ -44,7 +44,7 @@ $(INSTALLED): service/pyproject.toml build/pyproject.toml requirements-dev.txt c
 	  python="$$($(FIND_PYTHON))"; echo "making .venv with $$($$python --version)"; $$python -m venv .venv; \
 	fi
 	@echo "installing (the first time: about 1 GB, a few minutes)"
-	@$(BIN)/pip install --quiet -c constraints.txt -e './service[cpu]' -e './build[text]' -r requirements-dev.txt
+	@$(BIN)/pip install --quiet -c constraints.txt -e './service[cpu,openvino]' -e './build[text]' -r requirements-dev.txt
 	@touch $@
 
 data: ## get Fashion-MNIST (Debian's package), unless $JOULEBOX_DATA or the package is there

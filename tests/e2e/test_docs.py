@@ -92,6 +92,29 @@ def test_bentoml_serve_at_the_root_serves_what_ships(
         assert client.post("/models/fashion/predict", content=samples[0][0]).json()["label"] == samples[0][1]
 
 
+@pytest.mark.slow
+def test_engines_are_tuned_and_looked_at_as_their_page_says(
+    root: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    page, said = (root / "docs/engines.md").read_text("utf-8"), ""
+    lines = [line for line in commands(root / "docs/engines.md") if line.startswith("joulebox")]
+    assert [line.split()[1] for line in lines] == ["tune", "doctor"]
+    room = {**environment, "JOULEBOX_STATE": str(tmp_path), "COLUMNS": "150"}
+    for line in lines:
+        shorter = ["--seconds", "0.3"] if "tune" in line else []
+        command = [BIN / "joulebox", *line.split()[1:], *shorter]
+        done = subprocess.run(command, cwd=root, env=room, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        said += done.stdout
+    shown = {" ".join(line.split()) for line in said.splitlines()}
+    heads = [line for line in page.splitlines() if line.startswith((" variant", "┃ engine", "┃ fashion"))]
+    assert len(heads) == 3
+    assert {re.sub(r" [0-9a-f]{16}\b|[ ┃]+", " ", line).strip() for line in heads} <= {
+        re.sub(r" [0-9a-f]{16}\b|[ ┃]+", " ", line).strip() for line in shown
+    }
+    assert "as tuned" in said
+
+
 def by_children() -> float:
     """Joules so far of the commands that this process runs, at 5 W for a busy core."""
     times = os.times()

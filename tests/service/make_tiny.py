@@ -71,7 +71,22 @@ def text() -> bytes:
     return made.SerializeToString()
 
 
+def probe() -> bytes:
+    """`x` float32 [1, 1, 4, 4] to `y`: sums over 3 x 3 neighbours, by a convolution, which is what libraries lack on GPUs."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "ones"], ["y"], pads=[1, 1, 1, 1])],
+        "probe",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [numpy_helper.from_array(np.ones((1, 1, 3, 3), np.float32), "ones")],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
+
+
 if __name__ == "__main__":
+    (Path(__file__).parents[2] / "service/joulebox/engine/probe.onnx").write_bytes(probe())
     Path(__file__).with_name("text.onnx").write_bytes(text())
     Path(__file__).with_name("slow.onnx").write_bytes(slow(5000))
     Path(__file__).with_name("tiny.onnx").write_bytes(model(1.0))

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnxruntime
 
-from joulebox.engine.ladder import TIE, Rung, in_order
+from joulebox.engine.ladder import TIE, Place, in_order
 from joulebox.host import describe_host
 from joulebox_build.finished import Model
 from joulebox_build.graph.inference import PROVIDER
@@ -71,11 +71,11 @@ def offer(models: Mapping[VariantName, Model], times_as_fast: Mapping[str, float
     """From the variants' models, the speed of those for the CPU beside fp32's, and fp32's median time."""
     found, seconds = ort.get_available_providers(), {name: fp32_s / times for name, times in times_as_fast.items()}
     offered: dict[str, Offered] = {}
-    rungs: list[Rung] = []
+    places: list[Place] = []
     for name, model in models.items():
         kind = KINDS[name]
         here = kind.provider in found
         times, latency_s = times_as_fast.get(name), seconds.get(name)
         offered[name] = Offered(name, model.name, kind.provider, here, model.bytes, times, latency_s)
-        rungs.append(Rung(name, kind.provider, kind.precision, model.bytes))
-    return Offer(tuple(offered[name] for name in in_order(rungs, seconds)))
+        places.append(Place(name, kind.provider, kind.precision, model.bytes))
+    return Offer(tuple(offered[name] for name in in_order(places, seconds)))

@@ -25,6 +25,7 @@ from joulebox.energy.rest import Rested, chunks_of, watch_rest
 from joulebox.host import Calibration, State, StateError, Utilisation, keep_calibrations, open_state
 from joulebox.package import open_package
 from joulebox.runtime.candidate import Candidate, open_candidates
+from joulebox.runtime.rungs import ladder
 from joulebox.runtime.settings import SettingError, load_settings
 
 SECONDS = 60.0
@@ -138,18 +139,18 @@ def _in_memory(path: Path) -> Candidate:
     """
     package = open_package(path)
     reasons: list[str] = []
-    for candidate in open_candidates(package, threads=load_settings(os.environ, Path.cwd()).threads):
+    for candidate in open_candidates(package, ladder(package, load_settings(os.environ, Path.cwd()))):
         if isinstance(candidate, Candidate):
             Driver(candidate.runner(1), 1)
             return candidate
-        variant, why = candidate
-        reasons.append(f"{variant.name}: {why}")
+        rung, why = candidate
+        reasons.append(f"{rung.name}: {why}")
     raise FailedError(f"no variant of {package.manifest.name} works on this host: {'; '.join(reasons)}")
 
 
 def _named(candidate: Candidate) -> str:
     manifest = candidate.package.manifest
-    return f"{manifest.name} {manifest.version} ({candidate.variant.name})"
+    return f"{manifest.name} {manifest.version} ({candidate.rung.name})"
 
 
 def _content(watched: Watched, host: dict[str, Any], kept: str | None, refused: str | None) -> dict[str, Any]:

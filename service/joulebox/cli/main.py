@@ -17,6 +17,7 @@ from joulebox.cli.doctor import doctor
 from joulebox.cli.inspect import inspect, verify
 from joulebox.cli.measure import measure
 from joulebox.cli.serve import serve
+from joulebox.cli.tune import tune
 from joulebox.package import PackageError
 from joulebox.runtime.settings import SettingError
 
@@ -65,7 +66,7 @@ def options(
     pass
 
 
-for command in (serve, inspect, verify, doctor, bench, calibrate, measure):
+for command in (serve, inspect, verify, doctor, bench, calibrate, measure, tune):
     app.command()(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,7 @@ from joulebox.energy import Sources, open_sources, with_ticks
 from joulebox.energy.driver import Driver
 from joulebox.energy.trial import plan_trial, run_trial
 from joulebox.energy.turns import Energy
-from joulebox.engine import EngineError
+from joulebox.engine import EngineError, rungs
 from joulebox.host import State, StateError, Utilisation, keep_measurement, open_state
 from joulebox.package import Package, open_package
 from joulebox.runtime.candidate import Candidate, open_candidates
@@ -52,7 +53,7 @@ def measure(
     names, batches = _chosen(opened, variant or []), sorted(set(batch or [1]))
     if len(names) * len(batches) > SUBJECTS_MAX:
         raise UsageError(f"{len(names)} variants × {len(batches)} batches: expected at most {SUBJECTS_MAX} in all")
-    threads, rates = load_settings(os.environ, Path.cwd()).threads, load_rates(os.environ)
+    threads, rates = load_settings(os.environ, Path.cwd()).threads_untuned, load_rates(os.environ)
     try:
         sources = with_ticks(open_sources(os.environ, threads=threads))
     except ValueError as error:
@@ -91,7 +92,12 @@ def _subjects(package: Package, names: list[str], batches: list[int], threads: i
     """What can be measured here, and what cannot, with the reason."""
     subjects: Subjects = []
     refused: dict[str, str] = {}
-    for found in open_candidates(package, names, threads=threads):
+    ladder = [
+        replace(rung, threads=threads)
+        for rung in rungs(package)
+        if rung.variant.name in names and rung.engine == rung.variant.engine
+    ]
+    for found in open_candidates(package, ladder):
         if not isinstance(found, Candidate):
             refused[found[0].name] = found[1]
             continue
@@ -99,7 +105,7 @@ def _subjects(package: Package, names: list[str], batches: list[int], threads: i
             try:
                 subjects.append((found, Driver(found.runner(items), items)))
             except (EngineError, GoldenMismatch) as error:
-                refused[f"{found.variant.name}, batch {items}"] = str(error)
+                refused[f"{found.rung.name}, batch {items}"] = str(error)
     return subjects, refused
 
 
@@ -116,9 +122,9 @@ def _energies(sources: Sources, subjects: Subjects, seconds: float) -> list[Ener
 def _row(candidate: Candidate, driver: Driver, energy: Energy) -> Row:
     latencies = driver.latencies
     return Row(
-        variant=candidate.variant.name,
+        variant=candidate.rung.name,
         engine=candidate.engine.name,
-        precision=candidate.variant.precision,
+        precision=candidate.rung.variant.precision,
         batch=driver.items,
         runs=latencies.count,
         latency_median_s=latencies.quantile(0.5),

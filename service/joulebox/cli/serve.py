@@ -9,12 +9,15 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from joulebox.access.keys import open_keys
+from joulebox.cli.errors import FailedError
 from joulebox.cli.sockets import listen, reserve
 from joulebox.cli.supervisor import run
 from joulebox.energy import check_settings
+from joulebox.host.state import SETTING as STATE
 from joulebox.package import PackageError, open_package
 from joulebox.runtime.rates import rates_of
 from joulebox.runtime.settings import SettingError, Settings, load_settings, variable
+from joulebox.runtime.strict import why_not
 from joulebox.server.tls import tls_context
 
 
@@ -37,6 +40,7 @@ def serve(  # noqa: PLR0913, PLR0917  # one for each option; those that set a fi
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
     repository: Annotated[Path | None, _option("repository", "--repository", "DIR")] = None,
     workers: Annotated[int | None, _option("workers", "--workers", "N")] = None,
+    strict: Annotated[str | None, _option("strict", "--strict", "ENGINE")] = None,
     grpc_port: Annotated[int | None, _option("grpc_port", "--grpc-port", "PORT")] = None,
     timeout_s: Annotated[float | None, _option("timeout_s", "--timeout", "SECONDS")] = None,
     drain_timeout_s: Annotated[float | None, _option("drain_timeout_s", "--drain-timeout", "SECONDS")] = None,
@@ -105,7 +109,8 @@ def _environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, field)
         if field != "packages" and value is not None:
             environment[variable(field)] = str(value.absolute() if isinstance(value, Path) else value)
-    return environment
+    state = os.environ.get(STATE)
+    return {**environment, STATE: str(Path(state).absolute())} if state else environment
 
 
 def _check(settings: Settings) -> None:
@@ -113,12 +118,16 @@ def _check(settings: Settings) -> None:
 
     Raises:
         PackageError: a package is not whole, or two have one name.
+        FailedError: the engine that is asked for cannot serve one.
         SettingError: a file or folder cannot be used.
     """
     names: set[str] = set()
     for path in settings.packages:
         package = open_package(path)
         package.verify()
+        why = why_not(path, {**os.environ, **_environment(settings)}) if settings.strict else None
+        if why is not None:
+            raise FailedError(f"--strict {settings.strict}: {package.manifest.name} cannot be served on it here: {why}")
         if package.manifest.name in names:
             raise PackageError(
                 f"{path}: a model named {package.manifest.name!r} is served already; name each model once"

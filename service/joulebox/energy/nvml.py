@@ -9,7 +9,6 @@ shares its parent's counter, and the parent is reported, once.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,18 +16,10 @@ from typing import Any
 from joulebox.energy.counter import CounterMeter
 from joulebox.energy.integrate import PowerMeter
 from joulebox.energy.reader import Device, Gauge, Probe, ReadError, Unavailable
+from joulebox.host.gpus import load_pynvml
 
 READER = "nvml"
 MOST_DEVICES = 64
-
-
-def load_pynvml() -> Any:
-    """NVIDIA's module; here, since it is of no use on most hosts.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    return importlib.import_module("pynvml")
 
 
 def probe(load: Callable[[], Any] = load_pynvml) -> Probe:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from joulebox.package.manifest import EngineName
+
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -18,9 +20,7 @@ class Engine(Protocol):
     """An opened variant. `run` may be called from several threads at once."""
 
     @property
-    def name(self) -> str:
-        """`onnxruntime`, …"""
-        ...
+    def name(self) -> EngineName: ...
 
     @property
     def device(self) -> str:
@@ -28,9 +28,13 @@ class Engine(Protocol):
         ...
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
-        """One inference of a batch.
+        """One inference of a batch. The outputs are the caller's own: no later run changes them.
 
         Raises:
             EngineError: the engine refused or failed.
         """
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds. No run is under way, and none follows."""
         ...

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from joulebox.engine.datatypes import ONNXRUNTIME
 from joulebox.engine.engine import EngineError, Tensors
-from joulebox.package import Manifest, TensorSpec, Variant
+from joulebox.engine.tensors import Declared, check_tensors
+from joulebox.package import Manifest, Variant
+from joulebox.package.manifest import EngineName
 
 ort: Any = onnxruntime  # its stubs are partial
 
@@ -24,10 +26,19 @@ EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 NOWHERE = "/dev/null"  # a folder below which there can be no file
 
 
+def version() -> str:
+    return str(ort.__version__)
+
+
+def providers() -> list[str]:
+    """What it was compiled with, which says nothing of what works here."""
+    return list(ort.get_available_providers())
+
+
 class OnnxRuntimeEngine:
     """An inference session. ONNX Runtime lets several threads run one session at once."""
 
-    name = "onnxruntime"
+    name: EngineName = "onnxruntime"
 
     def __init__(
         self, variant: Variant, model: bytes, manifest: Manifest, external: Mapping[str, bytes], *, threads: int
@@ -43,23 +54,21 @@ class OnnxRuntimeEngine:
         """
         self.device = DEVICES[variant.provider]
         _check_version(variant)
-        if variant.provider not in ort.get_available_providers():
-            raise EngineError(
-                f"{variant.provider} is not in this build of onnxruntime ({', '.join(ort.get_available_providers())})"
-            )
+        if variant.provider not in providers():
+            raise EngineError(f"{variant.provider} is not in this build of onnxruntime ({', '.join(providers())})")
         options = _options(manifest, threads)
         if variant.provider != CPU:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")  # else it falls back silently
         try:
             with external_data(options, external):
-                self._session = ort.InferenceSession(model, options, providers=[_provider(variant)])
+                self._session: Any = ort.InferenceSession(model, options, providers=[_provider(variant)])
         except Exception as error:  # onnxruntime raises several unrelated types
             raise EngineError(f"{variant.file} does not load: {first_line(error)}") from error
         used = self._session.get_providers()
         if used[0] != variant.provider:
             raise EngineError(f"onnxruntime chose {used[0]} where {variant.provider} was asked for")
-        _check_tensors("input", variant, self._session.get_inputs(), manifest.inputs)
-        _check_tensors("output", variant, self._session.get_outputs(), manifest.outputs)
+        inputs, outputs = _declared(self._session.get_inputs()), _declared(self._session.get_outputs())
+        check_tensors(variant.file, manifest, inputs, outputs)
         self._outputs = [output.name for output in manifest.outputs]
         self._strings = [spec.name for spec in manifest.inputs if spec.datatype == "BYTES"]
 
@@ -72,6 +81,9 @@ class OnnxRuntimeEngine:
         except Exception as error:
             raise EngineError(first_line(error)) from error
         return dict(zip(self._outputs, results, strict=True))
+
+    def close(self) -> None:
+        self._session = None  # gives its memory back
 
 
 def _provider(variant: Variant) -> tuple[str, dict[str, str]]:
@@ -132,44 +144,17 @@ def _text(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _check_version(variant: Variant) -> None:
-    have, need = _release(ort.__version__), _release(variant.engine_version_min)
+    have, need = _release(version()), _release(variant.engine_version_min)
     if have < need:
-        raise EngineError(
-            f"onnxruntime is {ort.__version__}; {variant.name} needs {variant.engine_version_min} or later"
-        )
+        raise EngineError(f"onnxruntime is {version()}; {variant.name} needs {variant.engine_version_min} or later")
 
 
 def _release(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("+", maxsplit=1)[0].split(".")[:3] if part.isdigit())
 
 
-def _check_tensors(kind: str, variant: Variant, actual: Any, specs: list[TensorSpec]) -> None:
-    found = {tensor.name: tensor for tensor in actual}
-    if found.keys() != {spec.name for spec in specs}:
-        wanted = sorted(spec.name for spec in specs)
-        raise EngineError(f"{variant.file} has {kind}s {sorted(found)}; the manifest says {wanted}")
-    for spec in specs:
-        tensor = found[spec.name]
-        fits = _fits(tensor.shape, spec.shape, wider=kind == "output")
-        if ONNXRUNTIME.get(tensor.type) != spec.datatype or not fits:
-            raise EngineError(
-                f"{variant.file} has {kind} {spec.name} as {tensor.type} {tensor.shape}; "
-                f"the manifest says {spec.datatype} {spec.shape}"
-            )
-
-
-def _fits(declared: list[Any], shape: list[int], *, wider: bool) -> bool:
-    """Whether a shape of the manifest agrees with the ONNX file's, which has numbers where it is fixed.
-
-    ONNX Runtime gives `[]` where the file says nothing of the rank. A file may be narrower on outputs (`wider`): what
-    it says of those is a remark, which ONNX Runtime does not hold it to.
-    """
-    if not declared:
-        return True
-    if len(declared) != len(shape):
-        return False
-    pairs = zip(declared, shape, strict=True)
-    return all(not isinstance(size, int) or size in (want, -1) or (wider and want == -1) for size, want in pairs)
+def _declared(tensors: Any) -> dict[str, Declared]:
+    return {tensor.name: Declared(ONNXRUNTIME.get(tensor.type), tensor.shape, tensor.type) for tensor in tensors}
 
 
 def first_line(error: Exception) -> str:

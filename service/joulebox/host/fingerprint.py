@@ -52,7 +52,7 @@ def describe_host(environment: Mapping[str, str], machine_id: Path = MACHINE_ID)
     unnamed = Host(
         "", platform.machine(), _cpu(procfs / "cpuinfo"), os.cpu_count(), _memory(procfs / "meminfo"), _board(sysfs)
     )
-    said = {**unnamed.facts, "machine_id": _text(machine_id)}
+    said = {**unnamed.facts, "machine_id": read_text(machine_id)}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
     return Host(
         digest[:DIGITS], unnamed.architecture, unnamed.cpu, unnamed.logical_cores, unnamed.memory_gib, unnamed.board
@@ -62,7 +62,7 @@ def describe_host(environment: Mapping[str, str], machine_id: Path = MACHINE_ID)
 def _cpu(cpuinfo: Path) -> str | None:
     """The model's name; on ARM, which gives none, who made the core and which one it is."""
     fields: dict[str, str] = {}
-    for line in (_text(cpuinfo) or "").splitlines():
+    for line in (read_text(cpuinfo) or "").splitlines():
         name, colon, value = line.partition(":")
         if colon:
             fields.setdefault(name.strip(), value.strip())
@@ -73,24 +73,35 @@ def _cpu(cpuinfo: Path) -> str | None:
     return None
 
 
+def available_memory(environment: Mapping[str, str]) -> int | None:
+    """Bytes that can be had without swapping, by Linux's own estimate; None where it does not say."""
+    found = _kib(Path(environment.get("JOULEBOX_PROCFS") or "/proc") / "meminfo", "MemAvailable")
+    return None if found is None else found * 2**10
+
+
 def _memory(meminfo: Path) -> int | None:
-    for line in (_text(meminfo) or "").splitlines():
+    found = _kib(meminfo, "MemTotal")
+    return None if found is None else math.ceil(found / 2**20)
+
+
+def _kib(meminfo: Path, field: str) -> int | None:
+    for line in (read_text(meminfo) or "").splitlines():
         name, _, value = line.partition(":")
         words = value.split()
-        if name == "MemTotal" and words and words[0].isdigit():
-            return math.ceil(int(words[0]) / 2**20)
+        if name == field and words and words[0].isdigit():
+            return int(words[0])
     return None
 
 
 def _board(sysfs: Path) -> str | None:
     for names in BOARDS:
-        said = " ".join(text for name in names if (text := _text(sysfs / name)))
+        said = " ".join(text for name in names if (text := read_text(sysfs / name)))
         if said:
             return said
     return None
 
 
-def _text(path: Path) -> str | None:
+def read_text(path: Path) -> str | None:
     """A file's text without white space and NULs around it; None where there is none."""
     try:
         with path.open("rb") as file:

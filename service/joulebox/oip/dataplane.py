@@ -63,6 +63,8 @@ class Dataplane:
                 "variant": running.variant.name,
                 "precision": running.variant.precision,
                 "device": running.engine.device,
+                "threads": running.rung.threads,
+                "tuned": running.rung.tuned,
                 "batch_max": running.plan.batch_max,
                 "batch_delay_ms": 1e3 * running.plan.delay_s,
                 "fallbacks": [

@@ -16,6 +16,8 @@ MANIFEST = "manifest.json"
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
 ]
+EngineName = Literal["onnxruntime", "openvino"]
+"""What runs variants. Each is made for ONNX Runtime; OpenVINO runs those for CPUs."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
 
-from joulebox.engine import Engine, EngineError, Tensors, open_engine, rungs
-from joulebox.package import Package, Variant
+from joulebox.engine import Engine, EngineError, Rung, Tensors, open_engine
+from joulebox.package import Package
 from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify, verify_joined
 
 BATCHES_MAX = 8  # of different samples, taken in turn: what a run costs may depend on what is in it
@@ -21,7 +21,7 @@ class Candidate:
     """It runs on golden samples."""
 
     package: Package
-    variant: Variant
+    rung: Rung
     engine: Engine
     inputs: Tensors
     expected: Tensors
@@ -38,7 +38,7 @@ class Candidate:
             raise EngineError("the model takes no batches")
         if items > 1:
             count = min(items, len(next(iter(self.inputs.values()))))
-            verify_joined(self.engine, self.variant, self.inputs, self.expected, count)
+            verify_joined(self.engine, self.rung.variant, self.inputs, self.expected, count)
         batches = cycle([*self._batches(items, batched=batched)])
         return lambda: self.engine.run(next(batches))
 
@@ -52,25 +52,18 @@ class Candidate:
                 yield sample(self.inputs, number, batched=False)
 
 
-def open_candidates(
-    package: Package, names: Sequence[str] | None = None, *, threads: int
-) -> Iterator[Candidate | tuple[Variant, str]]:
-    """The package's variants, best first; of one that does not work on this host, why.
-
-    Args:
-        names: of those that are asked for; all of them without it.
+def open_candidates(package: Package, ladder: Iterable[Rung]) -> Iterator[Candidate | tuple[Rung, str]]:
+    """What of it works on this host, in its order; of what does not, why.
 
     Raises:
         PackageError: a file is not what the manifest says.
     """
     inputs, expected = read_golden(package)
-    for variant in rungs(package):
-        if names is not None and variant.name not in names:
-            continue
+    for rung in ladder:
         try:
-            engine = open_engine(package, variant, threads=threads)
-            verify(engine, variant, inputs, expected, batched=package.manifest.batched)
+            engine = open_engine(package, rung)
+            verify(engine, rung.variant, inputs, expected, batched=package.manifest.batched)
         except (EngineError, GoldenMismatch) as error:
-            yield variant, str(error)
+            yield rung, str(error)
         else:
-            yield Candidate(package, variant, engine, inputs, expected)
+            yield Candidate(package, rung, engine, inputs, expected)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from joulebox.engine import Engine, EngineError, Tensors, open_engine, rungs
+from joulebox.engine import Engine, EngineError, Rung, Tensors, open_engine
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, Variant
+from joulebox.package.manifest import EngineName
 from joulebox.runtime.batch import Inference
 from joulebox.runtime.batcher import Batcher
 from joulebox.runtime.errors import BadRequest, Expired, LoadError, NotReady, Overloaded
@@ -21,6 +22,7 @@ from joulebox.runtime.golden import GoldenMismatch, read_golden, sample, verify,
 from joulebox.runtime.observed import Observed
 from joulebox.runtime.plan import Plan, measure
 from joulebox.runtime.records import Records
+from joulebox.runtime.rungs import ladder
 from joulebox.runtime.settings import Settings
 
 log = logging.getLogger("joulebox.model")
@@ -49,9 +51,13 @@ class Fallback:
 class Running:
     """What serves a model: a verified variant in its engine, and how it is best computed here."""
 
-    variant: Variant
+    rung: Rung
     engine: Engine
     plan: Plan
+
+    @property
+    def variant(self) -> Variant:
+        return self.rung.variant
 
 
 class Model:
@@ -208,6 +214,7 @@ class Model:
             self._batcher.close()
         if self._running is not None:
             self._info.set(0)
+            self._running.engine.close()
         self._running = self._batcher = None
         self._records.close(self.observed.record)
 
@@ -234,32 +241,41 @@ class Model:
     def _climb(self) -> Running:
         """Tries the rungs of the ladder from the best down."""
         try:
-            ladder = rungs(self.package)
+            found = ladder(self.package, self._settings)
         except PackageError as error:
             raise LoadError(str(error), "package") from error
         reasons: list[str] = []
-        for number, variant in enumerate(ladder):
+        for number, rung in enumerate(found):
             try:
-                return self._start(variant)
+                return self._start(rung)
             except PackageError as error:
                 raise LoadError(str(error), "package") from error
             except (EngineError, GoldenMismatch) as error:
-                below = ladder[number + 1] if number + 1 < len(ladder) else None
-                self._step_down(variant, below, error)
-                reasons.append(f"{variant.name}: {error}")
-        raise LoadError(f"no variant of {self.name} works on this host: {'; '.join(reasons)}", "no_variant")
+                below = found[number + 1] if number + 1 < len(found) else None
+                self._step_down(rung, below, error)
+                reasons.append(f"{rung.name}: {error}")
+        raise LoadError(_nothing_works(self.name, reasons, self._settings.strict), "no_variant")
 
-    def _step_down(self, variant: Variant, below: Variant | None, error: Exception) -> None:
+    def _step_down(self, rung: Rung, below: Rung | None, error: Exception) -> None:
         reason = "golden_mismatch" if isinstance(error, GoldenMismatch) else "engine"
         log.warning(
-            "%s: variant %s is not used, stepping down to %s: %s", self.name, variant.name, below and below.name, error
+            "%s: variant %s is not used, stepping down to %s: %s", self.name, rung.name, below and below.name, error
         )
-        self._metrics.fallback.labels(self.name, variant.engine, below.engine if below else "none", reason).inc()
-        self.fallbacks += (Fallback(variant.name, below.name if below else None, str(error)),)
+        self._metrics.fallback.labels(self.name, rung.engine, below.engine if below else "none", reason).inc()
+        self.fallbacks += (Fallback(rung.name, below.name if below else None, str(error)),)
 
-    def _start(self, variant: Variant) -> Running:
+    def _start(self, rung: Rung) -> Running:
+        engine = open_engine(self.package, rung)
+        try:
+            return Running(rung, engine, self._verified(rung, engine))
+        except BaseException:  # whatever stops it, nobody else knows of the engine
+            engine.close()
+            raise
+
+    def _verified(self, rung: Rung, engine: Engine) -> Plan:
+        """How it is best computed here, once it has reproduced the goldens."""
+        variant = rung.variant
         inputs, expected = read_golden(self.package)
-        engine = open_engine(self.package, variant, threads=self._settings.threads)
         self._enter(State.VERIFYING)
         verify(engine, variant, inputs, expected, batched=self._batched)
         self._enter(State.WARMING_UP)
@@ -275,7 +291,7 @@ class Model:
             run,
             batched=self._batched,
             item_elements=max(1, sum(array.size for array in first.values())),
-            batch_max=settings.batch_max,
+            batch_max=settings.batch_max or rung.batch or 0,
             delay_ms=settings.batch_delay_ms,
         )
         if plan.batch_max > 1:
@@ -284,10 +300,15 @@ class Model:
             except (GoldenMismatch, EngineError) as error:
                 log.warning("%s: requests are not joined to batches, which change their answers: %s", self.name, error)
                 plan = replace(plan, batch_max=1, delay_s=0.0)
-        return Running(variant, engine, plan)
+        return plan
 
     def _enter(self, state: State) -> None:
         for other in State:
             self._metrics.model_state.labels(self.name, self.version, other.value).set(other is state)
         self._metrics.model_state_since.labels(self.name, self.version).set(time.time())
         self.state = state
+
+
+def _nothing_works(name: str, reasons: list[str], strict: EngineName | None) -> str:
+    on = f" on {strict}, which --strict asks for" if strict else ""
+    return f"no variant of {name} works on this host{on}: {'; '.join(reasons) or 'none is made for it'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from os import pathsep
 from pathlib import Path
@@ -11,9 +12,11 @@ from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from joulebox.package.manifest import EngineName
 from joulebox.runtime.budget import parse_budgets
 
 PREFIX = "JOULEBOX_"
+THREADS = 1  # more of them burn more joules for an answer, and keep other workers from the cores
 SHIPPED = "models/*/package"  # in a checkout and in a bento
 
 
@@ -37,7 +40,13 @@ class Settings(BaseModel):
     packages: tuple[Path, ...] = Field((), description="packages to serve, separated by `:`")
     repository: Path | None = Field(None, description="a folder of packages that may be loaded by name")
     workers: Annotated[int, Ge(1), Le(256)] = Field(1, description="worker processes")
-    threads: Annotated[int, Ge(0), Le(1024)] = Field(1, description="threads of each engine; 0 leaves it to the engine")
+    threads: Annotated[int, Ge(0), Le(1024)] | None = Field(
+        None, description="threads of each engine; 0 leaves it to the engine; unset is as tuned, else 1"
+    )
+    strict: EngineName | None = Field(
+        None,
+        description="the engine that has to serve every model; `joulebox serve` does not start where it cannot, and nothing else is tried",
+    )
     grpc_port: Annotated[int, Ge(0), Le(65535)] = Field(0, description="port for gRPC; 0 is off")
 
     queue_size: Annotated[int, Ge(1), Le(1_000_000)] = Field(
@@ -108,6 +117,17 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field("text", description="log lines for people or for programs")
     access_log: bool = Field(False, description="a log line for each request")
     run_folder: Path | None = Field(None, description="where the workers of one server meet; `joulebox serve` makes it")
+
+    @property
+    def threads_untuned(self) -> int:
+        """Of what was not tuned."""
+        return THREADS if self.threads is None else self.threads
+
+    def threads_for(self, tuned: int | None) -> int:
+        """As set, else as tuned, or fewer where all workers together have not as many cores."""
+        if self.threads is not None or tuned is None:
+            return self.threads_untuned
+        return min(tuned, max(1, (os.cpu_count() or 1) // self.workers))
 
 
 def load_settings(environment: Mapping[str, str], folder: Path) -> Settings:

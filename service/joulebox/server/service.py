@@ -27,6 +27,7 @@ from joulebox.runtime.keeper import Keeper
 from joulebox.runtime.rates import rates_of
 from joulebox.runtime.regions import Regions
 from joulebox.runtime.repository import Repository
+from joulebox.runtime.rungs import most_threads
 from joulebox.runtime.sampler import Sampler
 from joulebox.runtime.settings import load_settings
 from joulebox.server.container import IMAGE
@@ -49,7 +50,9 @@ class FrontedService(bentoml.Service[Any]):
         fleet = open_fleet(settings.run_folder, worker, settings.workers)
         repository = Repository(settings, metrics, fleet)
         keeper = Keeper(settings, repository, metrics)
-        sampler = Sampler(partial(_open_sources, settings.threads), repository, metrics, keeper, rates_of(settings))
+        sampler = Sampler(
+            partial(_open_sources, most_threads(settings)), repository, metrics, keeper, rates_of(settings)
+        )
         regions = Regions(settings.shared_memory, fleet.folder)
         dataplane = Dataplane(repository, sampler, regions)
         life = Life(settings, os.environ.get("JOULEBOX_HOST", "127.0.0.1"), access, dataplane)

@@ -16,7 +16,7 @@ import pytest
 from onnx import helper
 
 from joulebox.cli import main as cli
-from joulebox.engine import Engine, open_engine
+from joulebox.engine import Engine, Rung, open_engine
 from joulebox.package import Package, open_package
 from joulebox.runtime.golden import read_golden, sample, verify
 from joulebox_build.errors import BuildError
@@ -47,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def served(package: Package) -> Engine:
     """Opens and verifies the package as a host does."""
     (variant,) = package.manifest.variants
-    engine = open_engine(package, variant, threads=1)
+    engine = open_engine(package, Rung(variant, variant.engine))
     verify(engine, variant, *read_golden(package), batched=package.manifest.batched)
     return engine
 

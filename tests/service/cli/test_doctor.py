@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from joulebox.cli.main import app
+from joulebox.package import Package
 
 READERS = {"nvml", "rapl", "jetson", "hwmon", "battery", "pi"}
 
@@ -54,3 +55,42 @@ def test_what_contains_what_is_shown(tmp_path: Path) -> None:
 def test_a_wrong_setting_is_the_user_s_fault(tmp_path: Path, setting: str) -> None:
     result = doctor(tmp_path, **{setting: "much"})
     assert result.exit_code != 0
+
+
+def test_every_engine_is_tried(tmp_path: Path) -> None:
+    engines = json.loads(doctor(tmp_path, "--json").stdout)["engines"]
+    assert [engine["engine"] for engine in engines] == ["onnxruntime", "openvino"]
+    for engine in engines:
+        assert engine["version"][0].isdigit()
+        assert all(each["works"] is (each["reason"] is None) for each in engine["providers"])
+        assert engine["providers"][-1]["works"]
+
+
+def test_the_host_is_described(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("model name\t: Laid CPU\nflags\t\t: avx2 avx_vnni\n")
+    (tmp_path / "firmware/devicetree/base").mkdir(parents=True)
+    (tmp_path / "firmware/devicetree/base/model").write_text("NVIDIA Jetson AGX Orin\0")
+    found = json.loads(doctor(tmp_path, "--json").stdout)
+    assert (found["host"]["cpu"], found["instructions"]["int8"]) == ("Laid CPU", ["avx_vnni"])
+    assert found["jetson"]["model"] == "NVIDIA Jetson AGX Orin"
+    assert found["gpus"]["gpus"] or found["gpus"]["why"]
+    table = doctor(tmp_path, COLUMNS="200").stdout
+    assert "avx_vnni" in table
+    assert "NVIDIA Jetson AGX Orin, L4T unknown" in table
+
+
+def test_what_of_a_package_would_be_served_and_what_would_not(tmp_path: Path, twofold: Package) -> None:
+    (served,) = json.loads(doctor(tmp_path, str(twofold.folder), "--json").stdout)["packages"]
+    assert (served["variant"], served["engine"], served["tuned"]) == ("cpu-fp32", "onnxruntime", False)
+    (passed,) = served["passed_over"]
+    assert passed["variant"] == "cpu-int8"
+    assert "golden sample 0" in passed["reason"]
+    table = doctor(tmp_path, str(twofold.folder), COLUMNS="200").stdout
+    assert "would be served (not tuned)" in table
+    assert "passed over: cpu-int8: golden sample 0" in table
+
+
+def test_what_is_no_package_is_the_user_s_fault(tmp_path: Path) -> None:
+    result = doctor(tmp_path, str(tmp_path / "nothing"))
+    assert result.exit_code != 0
+    assert "is no model package" in str(result.exception)

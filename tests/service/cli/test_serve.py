@@ -83,6 +83,17 @@ def test_a_wrong_option_is_one_line(package: Package, options: list[str], said: 
     assert said in done.stderr
 
 
+def test_an_engine_that_cannot_serve_is_no_reason_to_take_another_where_it_is_asked_for(
+    tmp_path: Path, tiny: Any
+) -> None:
+    newer = {**tiny.variant("cpu-fp32", "fp32", "variants/cpu-fp32.onnx"), "engine_version_min": "99.0"}
+    package = write_package(tmp_path / "newer", tiny.fields(variants=[newer]), tiny.files(), {})
+    done = joulebox("serve", package.folder, "--port", free_port(), "--strict", "onnxruntime")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "--strict onnxruntime: tiny cannot be served on it here: cpu-fp32: onnxruntime is" in done.stderr
+
+
 def test_an_option_overrides_its_variable(package: Package, tmp_path: Path) -> None:
     done = joulebox("serve", package.folder, "--repository", tmp_path, "--workers", "0", JOULEBOX_WORKERS="2")
     assert "JOULEBOX_WORKERS='0'" in done.stderr

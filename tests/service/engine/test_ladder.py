@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from onnxruntime import get_available_providers
 from prometheus_client import CollectorRegistry
 
-from joulebox.engine import rungs
-from joulebox.engine.ladder import TIE, Rung, in_order
-from joulebox.host import describe_host
+from joulebox.engine import library_versions, rungs
+from joulebox.engine.ladder import TIE, Place, in_order
+from joulebox.host import Choice, Tuning, describe_host
 from joulebox.metrics import Metrics
 from joulebox.package import Package, PackageError, write_package
 from joulebox.runtime.model import Model
@@ -42,7 +42,7 @@ CPU = [("CPUExecutionProvider", precision) for precision in ("fp64", "bf16", "fp
 
 
 def names(package: Package) -> list[str]:
-    return [variant.name for variant in rungs(package)]
+    return [rung.name for rung in rungs(package, strict="onnxruntime")]
 
 
 def test_tensorrt_comes_before_cuda_before_the_cpu_and_int8_before_fp32(packed: Any) -> None:
@@ -63,12 +63,12 @@ def test_what_is_slower_on_this_host_is_not_preferred_here(packed: Any) -> None:
     assert names(packed(*TWO, latency=said(cpu_fp32=1e-4, cpu_int8=2e-4))) == ["gpu-fp16", "cpu-fp32", "cpu-int8"]
 
 
-def rung(name: str, precision: str, size: int) -> Rung:
-    return Rung(name, "CPUExecutionProvider", precision, size)
+def place(name: str, precision: str, size: int) -> Place:
+    return Place(name, "CPUExecutionProvider", precision, size)
 
 
 def test_a_tie_within_noise_does_not_reorder_and_the_smaller_one_is_kept() -> None:
-    found = [rung("fp32", "fp32", 400), rung("int8", "int8", 100), rung("mixed", "mixed", 200)]
+    found = [place("fp32", "fp32", 400), place("int8", "int8", 100), place("mixed", "mixed", 200)]
     slower = {"fp32": 1e-4, "mixed": 1e-4}
     assert in_order(found, {**slower, "int8": 1.04e-4}) == ["int8", "mixed", "fp32"]
     assert in_order(found, {**slower, "int8": 1.06e-4}) == ["mixed", "fp32", "int8"]
@@ -78,10 +78,10 @@ def test_a_tie_within_noise_does_not_reorder_and_the_smaller_one_is_kept() -> No
 @given(st.lists(st.tuples(st.floats(1e-6, 1.0), st.integers(1, 10**6)), min_size=1, max_size=6))
 def test_nothing_is_tried_after_what_is_slower_than_it_beyond_noise(forms: list[tuple[float, int]]) -> None:
     latency_s = {str(number): seconds for number, (seconds, _) in enumerate(forms)}
-    ordered = in_order([rung(str(number), "mixed", size) for number, (_, size) in enumerate(forms)], latency_s)
+    ordered = in_order([place(str(number), "mixed", size) for number, (_, size) in enumerate(forms)], latency_s)
     assert sorted(ordered) == sorted(latency_s)
-    for place, name in enumerate(ordered):
-        assert all(latency_s[name] <= (1 + TIE) * latency_s[later] for later in ordered[place:])
+    for number, name in enumerate(ordered):
+        assert all(latency_s[name] <= (1 + TIE) * latency_s[later] for later in ordered[number:])
 
 
 def test_what_was_measured_on_another_host_changes_nothing(packed: Any) -> None:
@@ -109,6 +109,29 @@ def test_evidence_that_was_changed_is_refused(packed: Any) -> None:
     (package.folder / "latency.json").write_text("{}")
     with pytest.raises(PackageError, match="latency"):
         rungs(package)
+
+
+def tuning(*choices: tuple[str, str], **libraries: str) -> Tuning:
+    chosen = [Choice(variant=variant, engine=engine, threads=2, batch=8) for variant, engine in choices]
+    at = "2026-11-23T12:00:00+00:00"
+    return Tuning(joulebox="1", measured_at=at, objective="energy", libraries=libraries, choices=chosen, results=[])
+
+
+def test_what_was_tuned_comes_first_and_the_rest_after_it(packed: Any) -> None:
+    package, here = packed(*TWO), library_versions()
+    ladder = rungs(package, tuning(("cpu-fp32", "onnxruntime"), ("gone", "onnxruntime"), **here), strict="onnxruntime")
+    assert [rung.name for rung in ladder] == ["cpu-fp32", "gpu-fp16", "cpu-int8"]
+    assert [(rung.threads, rung.batch, rung.tuned) for rung in ladder] == [(2, 8, True), *[(1, None, False)] * 2]
+
+
+def test_what_was_tuned_with_another_release_of_an_engine_changes_nothing(
+    packed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = packed(*TWO)
+    assert rungs(package, tuning(("cpu-fp32", "onnxruntime"), onnxruntime="0.1")) == rungs(package)
+    assert "tuned with onnxruntime 0.1 and there is" in caplog.text
+    assert rungs(package, tuning(("cpu-fp32", "other"), other="1")) == rungs(package)
+    assert "there is none now" in caplog.text
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in get_available_providers(), reason="this host may have a GPU")

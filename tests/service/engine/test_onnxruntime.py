@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from joulebox.engine import Engine, EngineError, open_engine
+from joulebox.engine import Engine, EngineError, Rung, open_engine
 from joulebox.engine.datatypes import NUMPY
 from joulebox.engine.onnxruntime import OnnxRuntimeEngine
 from joulebox.package import Package, PackageError, Variant, write_package
@@ -16,7 +16,7 @@ from joulebox.package.manifest import Datatype
 
 
 def test_a_variant_runs(package: Package) -> None:
-    engine = open_engine(package, package.manifest.variants[0], threads=1)
+    engine = opened(package)
     outputs = engine.run({"image": np.ones((2, 1, 4, 4), np.float32)})
     np.testing.assert_allclose(outputs["logits"], [[6, 5, 5], [6, 5, 5]])
     assert (engine.name, engine.device) == ("onnxruntime", "cpu")
@@ -26,7 +26,7 @@ def test_a_truncated_file_is_refused_before_it_is_parsed(package: Package) -> No
     file = package.folder / "variants/cpu-fp32.onnx"
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(PackageError, match="338 bytes, expected 348"):
-        open_engine(package, package.manifest.variants[0], threads=1)
+        opened(package)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,8 @@ def test_a_model_whose_tensors_are_not_the_manifests_is_refused(package: Package
 
 
 def opened(package: Package) -> Engine:
-    return open_engine(package, package.manifest.variants[0], threads=1)
+    (variant,) = package.manifest.variants
+    return open_engine(package, Rung(variant, "onnxruntime"))
 
 
 @pytest.mark.parametrize(

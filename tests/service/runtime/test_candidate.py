@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from joulebox.engine import EngineError
+from joulebox.engine import EngineError, Rung
 from joulebox.package import Package
 from joulebox.runtime.candidate import BATCHES_MAX, Candidate, open_candidates
 
@@ -29,10 +29,15 @@ class Recorder:
         return self._engine.run(inputs)
 
 
+def own(package: Package) -> list[Rung]:
+    """On the engines that the variants were made for."""
+    return [Rung(variant, variant.engine) for variant in package.manifest.variants]
+
+
 def recorded(package: Package) -> tuple[Candidate, Recorder]:
-    (candidate,) = [each for each in open_candidates(package, threads=1) if isinstance(each, Candidate)]
+    (candidate,) = [each for each in open_candidates(package, own(package)) if isinstance(each, Candidate)]
     recorder = Recorder(candidate)
-    return Candidate(package, candidate.variant, recorder, candidate.inputs, candidate.expected), recorder
+    return Candidate(package, candidate.rung, recorder, candidate.inputs, candidate.expected), recorder
 
 
 @settings(max_examples=30)
@@ -65,11 +70,6 @@ def test_samples_of_a_model_without_batches_come_one_by_one(tiny: Any, tmp_path:
 def test_a_variant_that_does_not_reproduce_the_goldens_is_none(tiny: Any, tmp_path: Path) -> None:
     files = {**tiny.files(), "golden.npz": tiny.golden(np.zeros((tiny.SAMPLES, 3), np.float32))}
     package = tiny.write_package(tmp_path, tiny.fields(), files, {})
-    ((variant, why),) = open_candidates(package, threads=1)
-    assert variant.name == "cpu-fp32"
+    ((rung, why),) = open_candidates(package, own(package))
+    assert rung.name == "cpu-fp32"
     assert "golden sample 0" in why
-
-
-def test_those_that_are_asked_for_are_opened(package: Package) -> None:
-    assert list(open_candidates(package, ["gpu"], threads=1)) == []
-    assert len(list(open_candidates(package, ["cpu-fp32"], threads=1))) == 1

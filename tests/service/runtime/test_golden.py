@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from joulebox.engine import open_engine
+from joulebox.engine import Rung, open_engine
 from joulebox.package import Package, PackageError, write_package
 from joulebox.runtime.golden import GoldenMismatch, distance, read_golden, sample, verify
 
@@ -23,7 +23,7 @@ FLOATS = arrays.arrays(np.float32, arrays.array_shapes(max_side=4), elements=st.
 
 def check(package: Package) -> None:
     variant = package.manifest.variants[0]
-    engine = open_engine(package, variant, threads=1)
+    engine = open_engine(package, Rung(variant, variant.engine))
     verify(engine, variant, *read_golden(package), batched=package.manifest.batched)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from joulebox.engine import EngineError
+from joulebox.engine import EngineError, library_versions
 from joulebox.engine.onnxruntime import OnnxRuntimeEngine
+from joulebox.engine.openvino import OpenVinoEngine
+from joulebox.host import Choice, Tuning, keep_tuning, open_state
 from joulebox.metrics import Metrics
 from joulebox.package import Package, write_package
 from joulebox.runtime.errors import Expired, LoadError, NotReady, Overloaded
@@ -227,3 +230,70 @@ def test_draining_waits_for_the_answers_under_way(package: Package) -> None:
         assert model.state is State.UNLOADED
 
     asyncio.run(scenario())
+
+
+class Closing:
+    """Notes which engines were closed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.closed: list[str] = []
+        for engine in (OnnxRuntimeEngine, OpenVinoEngine):
+            monkeypatch.setattr(engine, "close", lambda opened: self.closed.append(opened.name))
+
+
+def test_what_a_model_runs_on_is_closed_when_it_has_drained(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    closing = Closing(monkeypatch)
+    model, _ = model_of(package)
+    model.load()
+    assert closing.closed == []
+    asyncio.run(model.drain())
+    assert closing.closed == ["onnxruntime"]
+
+
+def test_what_does_not_reproduce_the_goldens_is_closed(
+    tmp_path: Path, tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = Closing(monkeypatch)
+    wrong = {**tiny.files(), "golden.npz": tiny.golden(np.zeros((tiny.SAMPLES, 3), np.float32))}
+    model, _ = model_of(write_package(tmp_path / "wrong", tiny.fields(), wrong, {}))
+    with pytest.raises(LoadError):
+        model.load()
+    assert closing.closed == list(library_versions())
+
+
+def tuned_for_batches(package: Package, **libraries: str) -> None:
+    choice = Choice(variant="cpu-fp32", engine="onnxruntime", threads=2, batch=5)
+    at = "2026-11-23T12:00:00+00:00"
+    tuning = Tuning(
+        joulebox="1", measured_at=at, objective="throughput", libraries=libraries, choices=[choice], results=[]
+    )
+    keep_tuning(open_state(os.environ), package.manifest.version, tuning)
+
+
+@pytest.fixture
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("JOULEBOX_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.mark.usefixtures("own_state")
+def test_batches_are_as_large_as_tuned_unless_they_are_set(package: Package) -> None:
+    tuned_for_batches(package, **library_versions())
+    model, _ = model_of(package)
+    model.load()
+    assert (model.running.plan.batch_max, model.running.rung.tuned) == (5, True)
+    model, _ = model_of(package, batch_max=3)
+    model.load()
+    assert model.running.plan.batch_max == 3
+
+
+def test_a_damaged_tuning_is_as_good_as_none(
+    package: Package, own_state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tuned_for_batches(package, **library_versions())
+    (kept,) = own_state.rglob("tuning/*.json")
+    kept.write_text(kept.read_text()[:-20])
+    model, _ = model_of(package)
+    model.load()
+    assert not model.running.rung.tuned
+    assert "is damaged" in caplog.text
