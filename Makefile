@@ -43,7 +43,7 @@ $(INSTALLED): service/pyproject.toml build/pyproject.toml requirements-dev.txt c
 	@if [ ! -x $(BIN)/python ]; then \
 	  python="$$($(FIND_PYTHON))"; echo "making .venv with $$($$python --version)"; $$python -m venv .venv; \
 	fi
-	@echo "installing (the first time: about 1 GB, a few minutes)"
+	@echo "installing (the first time: about 2 GB, a few minutes)"
 	@$(BIN)/pip install --quiet -c constraints.txt -e './service[cpu,openvino]' -e './build[text]' -r requirements-dev.txt
 	@touch $@
 
