@@ -27,7 +27,7 @@ from joulebox.energy.trial import plan_trial, run_trial
 from joulebox.energy.turns import Energy
 from joulebox.engine import TIE, EngineError, Rung, library_versions, rungs
 from joulebox.host import Choice, Objective, State, StateError, Tuning, available_memory, keep_tuning, open_state
-from joulebox.package import Package, Variant, open_package
+from joulebox.package import Package, open_package
 from joulebox.runtime.candidate import Candidate, open_candidates
 from joulebox.runtime.golden import GoldenMismatch
 from joulebox.runtime.settings import SettingError
@@ -173,7 +173,7 @@ def _check_room(package: Package, ladder: Sequence[Rung]) -> None:
         FailedError: that would take memory that others have.
     """
     there = available_memory(os.environ)
-    need = WEIGHTS * sum(_bytes(package, rung.variant) for rung in ladder)
+    need = WEIGHTS * sum(package.manifest.size(rung.variant) for rung in ladder)
     if there is not None and need > there / 2:
         raise FailedError(
             f"{len(ladder)} engines at once may take {need / 2**20:,.0f} MiB, more than half of the {there / 2**20:,.0f} MiB that"
@@ -237,17 +237,12 @@ def _setup(candidate: Candidate, driver: Driver, energy: Energy) -> Setup:
     return Setup(
         rung=candidate.rung,
         items=driver.items,
-        bytes=_bytes(candidate.package, candidate.rung.variant),
+        bytes=candidate.package.manifest.size(candidate.rung.variant),
         latency_median_s=latencies.quantile(0.5),
         latency_p99_s=latencies.quantile(0.99),
         inferences_per_second=driver.items * latencies.count / latencies.total_s,
         energy=energy,
     )
-
-
-def _bytes(package: Package, variant: Variant) -> int:
-    files = package.manifest.files
-    return sum(files[file].size for file in (variant.file, *variant.external_data))
 
 
 def _best(setups: Sequence[Setup], objective: Objective) -> list[Setup]:

@@ -125,11 +125,8 @@ def _untuned(package: Package) -> list[Rung]:
 
     Where OpenVINO is installed, it comes after all others: nothing is known of its speed.
     """
-    variants, files = {each.name: each for each in package.manifest.variants}, package.manifest.files
-    sizes = {
-        name: sum(files[file].size for file in (each.file, *each.external_data)) for name, each in variants.items()
-    }
-    places = [Place(name, each.provider, each.precision, sizes[name]) for name, each in variants.items()]
+    variants, size = {each.name: each for each in package.manifest.variants}, package.manifest.size
+    places = [Place(name, each.provider, each.precision, size(each)) for name, each in variants.items()]
     ordered = [variants[name] for name in in_order(places, _measured_here(package))]
     own = [Rung(variant, variant.engine) for variant in ordered]
     there = openvino.version() is not None

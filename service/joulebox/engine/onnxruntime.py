@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from joulebox.engine.datatypes import ONNXRUNTIME
 from joulebox.engine.engine import EngineError, Tensors
+from joulebox.engine.files import lay
 from joulebox.engine.tensors import Declared, check_tensors
 from joulebox.package import Manifest, Variant
 from joulebox.package.manifest import EngineName
@@ -120,10 +121,7 @@ def external_data(options: Any, contents: Mapping[str, bytes]) -> Generator[None
         return
     with TemporaryDirectory(prefix="joulebox-") as folder:
         options.add_session_config_entry(EXTERNAL_DATA_FOLDER, folder)
-        for location, content in contents.items():
-            path = Path(folder, location)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        lay(Path(folder), contents)
         yield
 
 

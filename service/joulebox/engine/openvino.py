@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from joulebox.engine.datatypes import NUMPY
 from joulebox.engine.engine import EngineError, Tensors
+from joulebox.engine.files import lay
 from joulebox.engine.tensors import Declared, check_tensors
 from joulebox.package import Manifest, TensorSpec, Variant
 from joulebox.package.manifest import Datatype, EngineName
@@ -108,10 +109,7 @@ def _compiled(core: Any, model: bytes, external: Mapping[str, bytes], threads: i
     if not external:
         return core.compile_model(core.read_model(model), CPU, _options(threads))
     with TemporaryDirectory(prefix="joulebox-") as folder:
-        for location, content in {"model.onnx": model, **external}.items():
-            path = Path(folder, location)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        lay(Path(folder), {"model.onnx": model, **external})
         return core.compile_model(core.read_model(Path(folder, "model.onnx")), CPU, _options(threads))
 
 

@@ -229,6 +229,10 @@ class Manifest(Section):
     evidence: dict[RelativePath, FileEntry]
     checksum: Digest
 
+    def size(self, variant: Variant) -> int:
+        """Bytes of a variant's files."""
+        return sum(self.files[file].size for file in (variant.file, *variant.external_data))
+
     @model_validator(mode="after")
     def _consistent(self) -> Manifest:
         named = [file for variant in self.variants for file in (variant.file, *variant.external_data)]
