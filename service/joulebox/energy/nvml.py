@@ -16,7 +16,7 @@ from typing import Any
 from joulebox.energy.counter import CounterMeter
 from joulebox.energy.integrate import PowerMeter
 from joulebox.energy.reader import Device, Gauge, Probe, ReadError, Unavailable
-from joulebox.host.gpus import load_pynvml
+from joulebox.host.gpus import NvmlError, load_pynvml, start_nvml
 
 READER = "nvml"
 MOST_DEVICES = 64
@@ -29,16 +29,9 @@ def probe(load: Callable[[], Any] = load_pynvml) -> Probe:
         load: gives the module; another one in tests.
     """
     try:
-        pynvml = load()
-    except ImportError as error:
-        return Unavailable(READER, f"{error}: pip install nvidia-ml-py")
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return Unavailable(
-            READER,
-            f"NVML does not start ({error}): install NVIDIA's driver, or give the container its GPUs (--gpus all)",
-        )
+        pynvml = start_nvml(load)
+    except NvmlError as error:
+        return Unavailable(READER, str(error))
     try:
         meters, reasons = _open_all(pynvml)
     except pynvml.NVMLError as error:

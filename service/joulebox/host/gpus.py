@@ -11,6 +11,10 @@ from typing import Any
 MOST_GPUS = 64
 
 
+class NvmlError(Exception):
+    """NVML cannot be used; the message says why."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     name: str
@@ -39,6 +43,25 @@ def load_pynvml() -> Any:
     return importlib.import_module("pynvml")
 
 
+def start_nvml(load: Callable[[], Any]) -> Any:
+    """The module, started; `nvmlShutdown` ends it.
+
+    Raises:
+        NvmlError: it is not installed, or does not start.
+    """
+    try:
+        pynvml = load()
+    except ImportError as error:
+        raise NvmlError(f"{error}: pip install nvidia-ml-py") from error
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise NvmlError(
+            f"NVML does not start ({error}): install NVIDIA's driver, or give the container its GPUs (--gpus all)"
+        ) from error
+    return pynvml
+
+
 def find_gpus(load: Callable[[], Any] = load_pynvml) -> Gpus:
     """What is there, or why there is nothing.
 
@@ -46,13 +69,9 @@ def find_gpus(load: Callable[[], Any] = load_pynvml) -> Gpus:
         load: gives the module; another one in tests.
     """
     try:
-        pynvml = load()
-    except ImportError as error:
-        return Gpus(why=f"{error}: pip install nvidia-ml-py")
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        return Gpus(why=f"NVML does not start ({error}): no NVIDIA GPU, no driver, or a container without its GPUs")
+        pynvml = start_nvml(load)
+    except NvmlError as error:
+        return Gpus(why=str(error))
     try:
         handles = [
             pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(min(pynvml.nvmlDeviceGetCount(), MOST_GPUS))
